@@ -100,7 +100,7 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
       {
         path: 'infrastructure',
         status: 'no effect',
-        note: 'but at `controller --gateways`, which deploys with its labels and annotations, and refuses `parametersRef`',
+        note: 'but at `controller --gateways`, which deploys with its labels and annotations, and by the ConfigMap of `parametersRef`',
       },
       { path: 'tls.backend', status: 'no effect', note: 'reported' },
     ],

@@ -25,7 +25,7 @@ const DEEP = [
   'test/verdicts/**/*.test.ts',
 ];
 /** They have the lab's only node, each for itself. */
-const ON_THE_NODE = 'test/kube/{calls,netpol,pods}.test.ts';
+const ON_THE_NODE = 'test/kube/{calls,disruptions,netpol,pods}.test.ts';
 /** Of one test, ms: what hangs fails. */
 const TIMEOUT_MS = 300_000;
 

@@ -6,6 +6,13 @@ import { MODE_LABEL } from './unserved.ts';
 export const PROXY_CONTAINER = 'istio-proxy';
 const INJECTION_LABEL = 'istio-injection';
 export const REVISION_LABEL = 'istio.io/rev';
+/** Of the control plane without a name. */
+export const DEFAULT_REVISION = 'default';
+
+/** Of the control plane that an object with these labels is left to, where one of several is to see to it. */
+export function revisionOf(labels: Readonly<Record<string, string>>): string {
+  return labels[REVISION_LABEL] ?? DEFAULT_REVISION;
+}
 const POD_LABEL = 'sidecar.istio.io/inject';
 
 /** Istio's annotations of pods that have no effect here. */

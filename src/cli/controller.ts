@@ -32,6 +32,7 @@ interface Options extends ClusterOptions, InjectedOptions {
   readonly clusterTokens: boolean;
   readonly gateways: boolean;
   readonly gatewayController: string;
+  readonly gatewayParameters?: string;
   readonly xds: SocketAddress;
   readonly xdsTls?: SocketAddress;
   readonly tokenJwks?: string;
@@ -117,10 +118,10 @@ export function controllerCommand(): Command {
       "with --kube, deploy the Gateway API's Gateways and write the statuses of its objects; of several controllers one does",
       false,
     )
+    .option('--gateway-controller <name>', 'with --gateways, the controllerName of the GatewayClasses that are meant', SALLYPORT_CONTROLLER)
     .option(
-      '--gateway-controller <name>',
-      'with --gateways, the controllerName of the GatewayClasses that are meant',
-      SALLYPORT_CONTROLLER,
+      '--gateway-parameters <name>',
+      'with --gateways, the ConfigMap in the Istio namespace that holds for all Gateways of the class sallyport (parametersRef)',
     );
   return addClusterOptions(addInjectionOptions(command)).action(async (paths: string[], options: Options) => {
     const observed = options.gateways ? new ObservedObjects() : undefined;
@@ -146,10 +147,12 @@ function sourceOf(paths: readonly string[], options: Options, observer: Observed
   demandSource(paths, options, 'files or folders');
   if (!options.kube) return undefined;
   if (paths.length > 0) throw new SallyportError('usage', 'a controller serves files, or a cluster: leave out the paths, or --kube');
-  const { revision, istioNamespace = ISTIO_SYSTEM, meshConfig } = options;
+  const { revision, istioNamespace = ISTIO_SYSTEM, meshConfig, gateways, gatewayController: controllerName } = options;
+  const gatewayController = gateways ? controllerName : undefined;
   return async (listener) => {
     const { openKubernetesSource } = await import('../config/kubernetes/source.ts');
-    return openKubernetesSource({ access: await clusterAccess(options), revision, istioNamespace, meshConfig, observer }, listener);
+    const access = await clusterAccess(options);
+    return openKubernetesSource({ access, revision, istioNamespace, meshConfig, observer, gatewayController }, listener);
   };
 }
 
@@ -166,6 +169,8 @@ function guardFrom({ guardEgress: namespaces, allowWideningBy: allowed, webhook 
 async function dutiesOf(options: Options, observed: ObservedObjects | undefined) {
   const { revision = '', istioNamespace: namespace = ISTIO_SYSTEM, clusterTokens: tokens, ...named } = options;
   const wanted = { ...named, namespace, revision, tokens };
+  if (options.gatewayParameters !== undefined && !observed)
+    throw new SallyportError('usage', '--gateway-parameters is about what Gateways run on: it needs --gateways');
   const isAny = checkDuties({ ...wanted, gateways: observed !== undefined });
   if (!options.kube) return {};
   const service = serviceName(revision, namespace);
@@ -173,6 +178,7 @@ async function dutiesOf(options: Options, observed: ObservedObjects | undefined)
   const gateways = observed && {
     observed,
     controller: options.gatewayController,
+    parameters: options.gatewayParameters,
     injection: injectionFrom(options, revision),
     identity: `${hostname()}_${randomUUID()}`,
   };

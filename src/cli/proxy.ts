@@ -24,7 +24,8 @@ interface ProxyOptions extends XdsOptions, AuditedOptions {
   readonly ca?: string;
   readonly adminAddress?: SocketAddress;
   readonly statusAddress: SocketAddress;
-  readonly probeAddress: SocketAddress;
+  readonly metricsAddress?: SocketAddress;
+  readonly drainDuration: number;
   readonly appProbes: string;
   readonly engine: (typeof ENGINES)[number];
   readonly envoy?: string;
@@ -76,18 +77,24 @@ export function proxyCommand(): Command {
     .option('--envoy-log-level <level>', "Envoy's own log", 'warning')
     .option('--concurrency <n>', 'worker threads, 0 for one a core; with -c and 1 there is but one thread', countOption, 0)
     .addOption(defaulted('--grace <duration>', 'time for running requests at the end', durationOption, '5s'))
+    .addOption(
+      defaulted(
+        '--drain-duration <duration>',
+        'with --xds, time for which calls are still taken after a signal, before --grace',
+        durationOption,
+        '0s',
+      ),
+    )
     .option('--no-watch', 'do not follow changes of the files')
     .option(
       '--keep <folder>',
       'with --xds, keep the last good configuration there, without secrets, for a start while the control plane is gone (mode 0700)',
     )
     .option('--xds-token-file <file>', "with --xds-ca, the workload's token in place of a certificate, read again at each use")
-    .addOption(
-      addressOption(
-        '--probe-address <address:port>',
-        'with --xds, where probes of the application are made (/app-health/…), if there are any',
-        '0.0.0.0:15020',
-      ),
+    .option(
+      '--metrics-address <address:port>',
+      'with --xds, where metrics (/stats/prometheus) are served and probes of the application are made (/app-health/…); without it probes alone, at 0.0.0.0:15020',
+      socketOption('0.0.0.0'),
     )
     .addOption(
       new Option('--app-probes <json>', 'these probes, as sallyport inject writes them').env('ISTIO_KUBE_APP_PROBERS').default('{}', ''),
@@ -108,12 +115,13 @@ export function proxyCommand(): Command {
           admin: options.adminAddress ?? DEFAULT_ADMIN,
           concurrency: options.concurrency,
           keep: options.keep,
+          drainMs: options.drainDuration,
           status: command.getOptionValueSource('statusAddress') === 'cli' ? options.statusAddress : undefined,
         };
-        const probes = { at: options.probeAddress, json: options.appProbes };
+        const pod = { at: options.metricsAddress, probes: options.appProbes };
         const { grace } = options;
         process.exitCode = await watching({ ...options, engine: 'embedded' }, (watched) =>
-          serveRemote({ remote, tls: tlsFiles(xds, options), grace, probes, watched }),
+          serveRemote({ remote, tls: tlsFiles(xds, options), grace, pod, watched }),
         );
         return;
       }

@@ -2,7 +2,6 @@
 import type { ServedRemoteOptions } from '../control/served-remote.ts';
 import type { EngineHost } from '../engine/contract.ts';
 import { SallyportError } from '../lib/errors.ts';
-import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { clientCredentials, readTls, type TlsFiles } from '../xds/ads/client-credentials.ts';
 import { engineHost, say } from './say.ts';
@@ -18,17 +17,17 @@ export interface RemoteProxyOptions {
   readonly grace: number;
   /** Who is told of the calls. */
   readonly watched: Pick<EngineHost, 'flows' | 'audit'>;
-  /** Probes of the application, and where they are asked for. */
-  readonly probes: { readonly at: SocketAddress; readonly json: string };
+  /** Where metrics are served, and probes of the application made; undefined: nowhere, unless there are probes. */
+  readonly pod: { readonly at: SocketAddress | undefined; readonly probes: string };
 }
 
 /** Serves until it is told to end; returns the exit code. Rejects with what is wrong with the files of TLS. */
-export async function serveRemote({ remote, tls, grace, watched, probes }: RemoteProxyOptions): Promise<number> {
+export async function serveRemote({ remote, tls, grace, watched, pod }: RemoteProxyOptions): Promise<number> {
   const credentials = () => clientCredentials(remote.target.address, readTls(tls));
   // What is wrong with the files now is the user's to mend; later it may be for a moment.
   credentials();
   const { startServedRemote } = await import('../control/served-remote.ts');
-  const asked = await probesOf(probes, remote.identity);
+  const asked = await podServer(pod, remote);
   return serve(
     async (ended) => {
       const proxy = await startServedRemote({ ...remote, credentials }, { ...engineHost, ...watched, say, ended }).catch(
@@ -47,11 +46,18 @@ export async function serveRemote({ remote, tls, grace, watched, probes }: Remot
   );
 }
 
-/** Undefined where there are none. */
-async function probesOf({ at, json }: RemoteProxyOptions['probes'], { addresses }: ProxyIdentity): Promise<{ close(): void } | undefined> {
-  if (json === '{}' || at.port === 0) return undefined;
-  const [{ appProbes }, { startProbeServer }] = await Promise.all([import('../agent/app-probes.ts'), import('../agent/probe-server.ts')]);
-  return startProbeServer(at, appProbes(json), addresses[0]!);
+/** As injected pods are probed. */
+const POD_ADDRESS: SocketAddress = { address: '0.0.0.0', port: 15_020 };
+
+/** Undefined where nobody is to be answered. */
+async function podServer(
+  { at, probes }: RemoteProxyOptions['pod'],
+  { identity, admin }: ServedRemote,
+): Promise<{ close(): void } | undefined> {
+  const wanted = at ?? (probes === '{}' ? undefined : POD_ADDRESS);
+  if (!wanted || wanted.port === 0) return undefined;
+  const [{ appProbes }, { startPodServer }] = await Promise.all([import('../agent/app-probes.ts'), import('../agent/pod-server.ts')]);
+  return startPodServer({ at: wanted, probes: appProbes(probes), pod: identity.addresses[0] ?? '', admin });
 }
 
 export interface OtherSources {

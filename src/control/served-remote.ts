@@ -1,4 +1,5 @@
 /** `proxy --xds`: the proxy of a control plane elsewhere, with what it says and whether it is ready. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineHost } from '../engine/contract.ts';
 import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { type RemoteEvent, type RemoteOptions, type RemoteProxy, startRemoteProxy } from './remote.ts';
@@ -8,6 +9,8 @@ import { remoteTeller } from './remote-text.ts';
 export interface ServedRemoteOptions extends RemoteOptions {
   /** Where it is said whether the proxy is ready; undefined for nowhere. */
   readonly status: SocketAddress | undefined;
+  /** How long calls are still taken once it is to end, ms: whoever sends them learns of it only by and by. */
+  readonly drainMs: number;
 }
 
 export interface RemoteHost extends EngineHost {
@@ -17,7 +20,7 @@ export interface RemoteHost extends EngineHost {
 }
 
 /** Resolves when it has begun to connect. */
-export async function startServedRemote({ status, ...remote }: ServedRemoteOptions, host: RemoteHost): Promise<RemoteProxy> {
+export async function startServedRemote({ status, drainMs, ...remote }: ServedRemoteOptions, host: RemoteHost): Promise<RemoteProxy> {
   const lines = remoteTeller(hostPort(remote.target.address, remote.target.port));
   const readiness = new RemoteReadiness();
   const tell = (event: RemoteEvent) => {
@@ -34,6 +37,7 @@ export async function startServedRemote({ status, ...remote }: ServedRemoteOptio
     ...proxy,
     close: async (graceMs) => {
       readiness.end();
+      if (graceMs > 0) await delay(drainMs);
       await proxy.close(graceMs);
       server?.close();
     },

@@ -2,7 +2,16 @@
 import { GATEWAY_API } from '../api/gateway-api/common.ts';
 import type { StatusKind } from '../gateway-api/status/index.ts';
 
-type OtherKind = 'ConfigMap' | 'Deployment' | 'Event' | 'Lease' | 'Secret' | 'Service' | 'ServiceAccount';
+type OtherKind =
+  | 'ConfigMap'
+  | 'Deployment'
+  | 'Event'
+  | 'HorizontalPodAutoscaler'
+  | 'Lease'
+  | 'PodDisruptionBudget'
+  | 'Secret'
+  | 'Service'
+  | 'ServiceAccount';
 
 /** Istio's kinds that have a status, by what they are called here among kinds that are written: two groups have a Gateway. */
 export const ISTIO_KINDS = {
@@ -56,6 +65,8 @@ const ROOTS: Readonly<Record<WrittenKind, readonly [root: string, plural: string
   Secret: ['/api/v1', 'secrets'],
   Event: ['/apis/events.k8s.io/v1', 'events'],
   Deployment: ['/apis/apps/v1', 'deployments'],
+  HorizontalPodAutoscaler: ['/apis/autoscaling/v2', 'horizontalpodautoscalers'],
+  PodDisruptionBudget: ['/apis/policy/v1', 'poddisruptionbudgets'],
   Lease: ['/apis/coordination.k8s.io/v1', 'leases'],
 };
 

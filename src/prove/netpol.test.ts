@@ -169,3 +169,115 @@ test('verify takes no pod on the network of its node, and no machine, for held',
     assert.match(bypassing!.openings[0]!.how, /connects to anything: it is .*no NetworkPolicy holds it/);
   }
 });
+
+const DECLARED = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: api, namespace: shop }
+spec:
+  hosts: [api.example.com, www.example.com]
+  resolution: DNS
+  ports: [{ number: 443, name: tls, protocol: TLS }, { number: 80, name: http, protocol: HTTP, targetPort: 8080 }]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: wild, namespace: shop }
+spec: { hosts: ['*.wild.example.com'], ports: [{ number: 443, name: tls, protocol: TLS }] }
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: redis, namespace: shop }
+spec:
+  hosts: [redis.example.com]
+  resolution: STATIC
+  endpoints: [{ address: 203.0.113.9 }]
+  ports: [{ number: 6379, name: tcp, protocol: TCP }]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: range, namespace: shop }
+spec: { hosts: [range.example.com], addresses: [198.51.100.128/25], ports: [{ number: 5432, name: tcp, protocol: TCP }] }
+---`;
+const tcp = (...ports: readonly number[]) => [{ ports: ports.map((port) => ({ port: String(port), protocol: 'TCP' })) }];
+const NAMES = { dns: [{ matchPattern: '*' }] };
+
+test('as Cilium’s: namespaces to come, the API server wherever it is, and of gateways the hosts that are declared', () => {
+  const { policies, notes } = policiesFor(cluster(DECLARED), undefined, 'cilium');
+  const [within, gateway] = policies as { kind: string; metadata: object; spec: { endpointSelector: object; egress: object[] } }[];
+  const namespace = 'k8s:io.kubernetes.pod.namespace';
+  const pods = { matchExpressions: [{ key: namespace, operator: 'Exists' }] };
+  assert.equal(within!.kind, 'CiliumClusterwideNetworkPolicy');
+  const dns = (rules?: object) => [
+    {
+      ports: [
+        { port: '53', protocol: 'TCP' },
+        { port: '53', protocol: 'UDP' },
+      ],
+      ...(rules && { rules }),
+    },
+  ];
+  assert.deepEqual(within!.spec, {
+    endpointSelector: { matchExpressions: [...pods.matchExpressions, { key: namespace, operator: 'NotIn', values: ['kube-system'] }] },
+    egress: [
+      { toEndpoints: [pods] },
+      { toEntities: ['kube-apiserver'], toPorts: tcp(6443) },
+      { toEntities: ['host', 'remote-node'], toPorts: dns() },
+      { toCIDR: ['198.51.100.1/32'], toPorts: dns() },
+    ],
+  });
+  assert.deepEqual(gateway, {
+    apiVersion: 'cilium.io/v2',
+    kind: 'CiliumNetworkPolicy',
+    metadata: { name: 'egress-gateway-leaves', namespace: 'istio-system' },
+    spec: {
+      endpointSelector: { matchLabels: { app: 'egress', istio: 'egressgateway' } },
+      egress: [
+        {
+          toEndpoints: [{ matchLabels: { [namespace]: 'kube-system' } }],
+          toPorts: [{ ports: [{ port: '53', protocol: 'ANY' }], rules: NAMES }],
+        },
+        { toEntities: ['host', 'remote-node'], toPorts: dns(NAMES) },
+        { toCIDR: ['198.51.100.1/32'], toPorts: dns(NAMES) },
+        { toFQDNs: [{ matchPattern: '*.wild.example.com' }], toPorts: tcp(443) },
+        { toCIDR: ['198.51.100.128/25'], toPorts: tcp(5432) },
+        { toCIDR: ['203.0.113.9/32'], toPorts: tcp(6379) },
+        { toFQDNs: [{ matchName: 'api.example.com' }, { matchName: 'www.example.com' }], toPorts: tcp(443, 8080) },
+      ],
+    },
+  });
+  assert.match(notes.join('\n'), /Said in part: \*\.wild\.example\.com\. In Cilium a wildcard stands for one label/);
+  assert.match(notes.join('\n'), /The API server is followed/);
+});
+
+test('as Calico’s: namespaces to come, the API server by its Service; names it does not know, and that is said', () => {
+  const { policies, notes } = policiesFor(cluster(DECLARED), ['kube-system', 'edge'], 'calico');
+  assert.deepEqual(policies, [
+    {
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'GlobalNetworkPolicy',
+      metadata: { name: 'egress-within-the-cluster' },
+      spec: {
+        order: 2000,
+        namespaceSelector: "projectcalico.org/name not in { 'kube-system', 'edge' }",
+        types: ['Egress'],
+        egress: [
+          { action: 'Allow', destination: { namespaceSelector: 'all()' } },
+          { action: 'Allow', destination: { services: { name: 'kubernetes', namespace: 'default' } } },
+          { action: 'Allow', protocol: 'TCP', destination: { nets: ['198.51.100.1/32'], ports: [53] } },
+          { action: 'Allow', protocol: 'UDP', destination: { nets: ['198.51.100.1/32'], ports: [53] } },
+        ],
+      },
+    },
+    {
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'egress-gateway-leaves', namespace: 'istio-system' },
+      spec: { order: 2000, selector: "app == 'egress' && istio == 'egressgateway'", types: ['Egress'], egress: [{ action: 'Allow' }] },
+    },
+  ]);
+  assert.match(
+    notes.join('\n'),
+    /Names are not among what Calico \(open source\) knows of a destination, so that gateways reach every address/,
+  );
+  assert.match(notes.join('\n'), /no NetworkPolicy holds a node itself/);
+});

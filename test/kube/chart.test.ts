@@ -109,12 +109,31 @@ test('with monitoring the controllers are scraped, and the alerts are those of t
   assert.deepEqual(rule!.spec, loadAll(readFileSync(join(CHART, 'rules/alerts.yaml'), 'utf8'))[0]);
 });
 
+test('dashboards are ConfigMaps where they are asked for, as the files are', { skip }, () => {
+  const of = (...set: readonly string[]) =>
+    (loadAll(template(...set).stdout) as Dashboards[]).filter(({ data }) => data && !('mesh' in data));
+  assert.deepEqual(of(), []);
+  const maps = of('--set', 'monitoring.dashboards.enabled=true');
+  assert.deepEqual(
+    maps.map(({ metadata }) => [metadata.name, metadata.labels.grafana_dashboard]),
+    ['control-plane', 'egress', 'gateways'].map((name) => [`sallyport-controller-${name}`, '1']),
+  );
+  for (const { data } of maps)
+    for (const [name, text] of Object.entries(data))
+      assert.equal(`${text}\n`, readFileSync(join(CHART, 'dashboards', name.replace('sallyport-', '')), 'utf8'));
+});
+
 test('each alert fires when it is to, and not before', { skip: needs('promtool') }, () => {
   const { status, stdout, stderr } = spawnSync(findTool('promtool')!, ['test', 'rules', join(import.meta.dirname, 'alerts.yaml')], {
     encoding: 'utf8',
   });
   assert.equal(status, 0, stdout + stderr);
 });
+
+interface Dashboards {
+  readonly metadata: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
+  readonly data: Readonly<Record<string, string>>;
+}
 
 interface Webhook {
   readonly name: string;

@@ -54,7 +54,7 @@ spec:
   rules: [{ backendRefs: [{ name: ${backend}, port: 8080 }] }]
 `;
 
-async function controller(t: TestContext) {
+async function controller(t: TestContext, ...more: readonly string[]) {
   const kubeconfig = server.kubeconfig();
   const xds = `127.0.0.1:${await freePort()}`;
   const args = [
@@ -70,7 +70,7 @@ async function controller(t: TestContext) {
     '--grace',
     '1s',
   ];
-  const program = start(t, [...args, '--engine', 'embedded']);
+  const program = start(t, [...args, '--engine', 'embedded', ...more]);
   await program.says(/: ready/);
   return program;
 }
@@ -259,6 +259,71 @@ spec:
     await server.apply(gateway('web', 'addresses: [{ type: Hostname, value: echo.default.svc.cluster.local }]'));
     await Promise.all([server.untilGone(deployment), server.untilGone(service)]);
   });
+});
+
+test('parameters of a Gateway and its class: what they ask for is made and taken away, and what may not be asked for is refused', {
+  skip,
+  timeout: 120_000,
+}, async (t) => {
+  const program = await controller(t, '--gateway-parameters', 'sallyport-gateways');
+  const map = (name: string, namespace: string, data: object) =>
+    `${JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace }, data })}\n`;
+  const budgets = '/apis/policy/v1/namespaces/default/poddisruptionbudgets/wide-sallyport';
+  const scaler = '/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers/wide-sallyport';
+  const deployment = '/apis/apps/v1/namespaces/default/deployments/wide-sallyport';
+  const accepted = (what: string) =>
+    server.until(`${GATEWAYS}/namespaces/default/gateways/wide`, ({ status }) => isSo(status?.conditions, { Accepted: what }));
+  const spread = '{ maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, labelSelector: { matchLabels: { a: b } } }';
+  await server.apply(
+    map('sallyport-gateways', 'istio-system', { podDisruptionBudget: 'spec: { minAvailable: 1 }' }),
+    map('wide', 'default', {
+      horizontalPodAutoscaler: 'spec: { minReplicas: 2, maxReplicas: 4 }',
+      deployment: `spec: { template: { spec: { topologySpreadConstraints: [${spread}] } } }`,
+    }),
+    gateway('wide', "infrastructure: { parametersRef: { group: '', kind: ConfigMap, name: wide } }"),
+  );
+  await server.until(budgets, ({ spec }) => spec.minAvailable === 1);
+  await server.until(scaler, ({ spec }) => spec.scaleTargetRef.name === 'wide-sallyport' && spec.maxReplicas === 4);
+  assert.equal((await server.must('GET', deployment)).spec.template.spec.topologySpreadConstraints[0].topologyKey, 'zone');
+  await server.until(`${GATEWAYS}/gatewayclasses/sallyport`, ({ spec }) => spec.parametersRef?.name === 'sallyport-gateways');
+
+  const privileged = 'spec: { template: { spec: { containers: [{ name: istio-proxy, securityContext: { privileged: true } }] } } }';
+  await server.apply(map('wide', 'default', { deployment: privileged }));
+  await accepted('False InvalidParameters');
+  // What was deployed before stays as it was.
+  await server.must('GET', scaler);
+  assert.equal((await server.must('GET', deployment)).spec.template.spec.containers[0].securityContext.privileged, false);
+
+  await server.apply(map('wide', 'default', { deployment: 'spec: { replicas: 3 }', podDisruptionBudget: '' }));
+  await Promise.all([server.untilGone(scaler), server.untilGone(budgets)]);
+  await accepted('True ListenersNotValid');
+  await server.until(deployment, ({ spec }) => spec.replicas === 3 && spec.template.spec.topologySpreadConstraints === undefined);
+  await server.apply(map('wide', 'default', { horizontalPodAutoscaler: 'spec: { maxReplicas: 4 }' }));
+  await server.until(scaler, () => true);
+  await server.must('DELETE', `${GATEWAYS}/namespaces/default/gateways/wide`);
+  // Without controllers of Kubernetes' own nobody but ours takes them away.
+  await Promise.all([scaler, budgets, deployment].map((each) => server.untilGone(each)));
+  await program.end();
+  // Installed without them, the class has none any more.
+  await controller(t);
+  await server.until(`${GATEWAYS}/gatewayclasses/sallyport`, ({ spec }) => spec.parametersRef === undefined);
+});
+
+test('of two control planes the one of its revision deploys a Gateway, else the one without a name', {
+  skip,
+  timeout: 120_000,
+}, async (t) => {
+  for (const name of ['istio', 'istio-canary'])
+    await server.apply(`apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name}, namespace: istio-system }\ndata: { mesh: "{}" }\n`);
+  const deployment = (name: string) => `/apis/apps/v1/namespaces/default/deployments/${name}-sallyport`;
+  await server.apply(gateway('plain'), gateway('trial').replace('name: trial,', 'name: trial, labels: { istio.io/rev: canary },'));
+  await controller(t, '--revision', 'canary');
+  await server.until(deployment('trial'), () => true);
+  // Deployed in their order, and this one comes first.
+  assert.equal((await server.ask('GET', deployment('plain'))).status, 404);
+  await controller(t);
+  await server.until(deployment('plain'), () => true);
+  await server.must('GET', deployment('trial'));
 });
 
 test('one of two writes; the other goes on when it ends, and when it is killed', { skip, timeout: 180_000 }, async (t) => {

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -224,6 +224,40 @@ export class KubeNode {
     }
   }
 
+  /** Kills a container's process, as the kernel does that runs out of memory. */
+  async kill(pod: string, container: string, namespace = 'default'): Promise<void> {
+    const { status } = await this.get('pod', pod, '-n', namespace);
+    const { containerID } = (status.containerStatuses as ContainerStatus[]).find(({ name }) => name === container)!;
+    await this.#containerd('tasks', 'kill', '--signal', 'SIGKILL', containerID.replace('containerd://', ''));
+  }
+
+  /** The product's image under another tag, too. */
+  async tagImage(tag: string): Promise<void> {
+    const name = imageName();
+    await this.#containerd('images', 'tag', '--force', name, name.replace(/:[^:]*$/, `:${tag}`));
+  }
+
+  async #containerd(...args: readonly string[]): Promise<void> {
+    const script = '. "$1/env.sh" && shift && exec ctr -a "$RUN/containerd/c.sock" -n k8s.io "$@"';
+    await run('bash', ['-c', script, 'bash', KUBE, ...args]);
+  }
+
+  /** Kills a part of the cluster (`etcd`, `apiserver`), and starts it again once `meanwhile` is done; resolves when the cluster answers. */
+  async without(part: string, meanwhile: () => Promise<void>): Promise<void> {
+    const pid = Number(readFileSync(join(labBinary('')!, '../run/pid', part), 'utf8'));
+    process.kill(pid, 'SIGKILL');
+    await this.until(
+      `${part} ends`,
+      async () => existsSync(`/proc/${pid}`),
+      (runs) => !runs,
+    );
+    try {
+      await meanwhile();
+    } finally {
+      await run(join(KUBE, 'up.sh'));
+    }
+  }
+
   /** Takes the product away, and what was started beside it. */
   async stop(): Promise<void> {
     for (const child of this.#children) {
@@ -237,6 +271,12 @@ export class KubeNode {
     rmSync(this.folder, { recursive: true, force: true });
     await this.helm(['uninstall', 'sallyport', '--namespace', 'istio-system', '--ignore-not-found', '--wait']);
   }
+}
+
+interface ContainerStatus {
+  readonly name: string;
+  /** `containerd://ID`. */
+  readonly containerID: string;
 }
 
 interface Service {

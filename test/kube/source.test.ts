@@ -56,11 +56,11 @@ class Followed {
   }
 }
 
-async function follow(t: TestContext, kubeconfig = server.kubeconfig()) {
+async function follow(t: TestContext, kubeconfig = server.kubeconfig(), revision?: string) {
   const access = findCluster({ kubeconfig, environment: {}, home: '/nowhere', interactive: false, now: Date.now });
   const listener = new Followed();
   const times = { coalesce: { quiet: 20, most: 200 }, first: 50, most: 200, rediscoverMs: 300, lostMs: 200 };
-  const source = await openKubernetesSource({ access, istioNamespace: 'istio-system', revision: undefined, times }, listener);
+  const source = await openKubernetesSource({ access, istioNamespace: 'istio-system', revision, times }, listener);
   t.after(() => source.close());
   source.watch();
   return { source, listener };
@@ -163,4 +163,20 @@ test('a server that goes away leaves in force what was read last, and says since
   await server.apply(entry('c', 'c.example'));
   const back = await listener.until((input) => hosts(input).includes('c.example') && input.findings.length === 0);
   assert.deepEqual(hosts(back).sort(), ['a.example', 'c.example']);
+});
+
+test('what is labelled for a revision is in force for that control plane alone', { skip }, async (t) => {
+  await server.apply(mesh('REGISTRY_ONLY').replace('name: istio,', 'name: istio-canary,'));
+  const labelled = (revision: string) =>
+    entry('trial', 'trial.example').replace('name: trial,', `name: trial, labels: { istio.io/rev: ${revision} },`);
+  await server.apply(entry('shared', 'shared.example'), labelled('canary'));
+  const [stable, canary] = [await follow(t), await follow(t, server.kubeconfig(), 'canary')];
+  const has = (input: MeshInput) => hosts(input).includes('trial.example');
+  assert.deepEqual([has(stable.source.first), has(canary.source.first)], [false, true]);
+  assert.ok([stable, canary].every(({ source }) => hosts(source.first).includes('shared.example')));
+  // Promoted, and taken back.
+  await server.apply(labelled('default'));
+  await Promise.all([stable.listener.until(has), canary.listener.until((input) => !has(input))]);
+  await server.apply(labelled('canary'));
+  await Promise.all([stable.listener.until((input) => !has(input)), canary.listener.until(has)]);
 });

@@ -6,6 +6,9 @@
 
 {{- define "sallyport.name" -}}sallyport-controller{{ include "sallyport.suffix" . }}{{- end -}}
 
+{{- /* The ConfigMap that the class of Gateways refers to. */ -}}
+{{- define "sallyport.parameters" -}}sallyport-gateways{{ include "sallyport.suffix" . }}{{- end -}}
+
 {{- /* Of what is not in a namespace. */ -}}
 {{- define "sallyport.clusterName" -}}{{ include "sallyport.name" . }}-{{ .Release.Namespace }}{{- end -}}
 
@@ -80,4 +83,37 @@ service:
 {{- /* Kubernetes' own namespaces are left alone whatever their labels say, so that a cluster without a control plane can mend itself. */ -}}
 {{- define "sallyport.notSystem" }}
         - { key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, kube-public, kube-node-lease] }
+{{- end }}
+
+{{- /* Who may read all objects of a kind in one namespace. */ -}}
+{{- define "sallyport.readerIn" }}
+{{- $root := index . 0 }}
+{{- $name := printf "%s-%s" (include "sallyport.clusterName" $root) (index . 2) }}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {{ $name }}
+  namespace: {{ index . 1 }}
+  labels:
+    {{- include "sallyport.labels" $root | nindent 4 }}
+rules:
+  - apiGroups: [""]
+    resources: [{{ index . 3 }}]
+    verbs: [get, list, watch]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {{ $name }}
+  namespace: {{ index . 1 }}
+  labels:
+    {{- include "sallyport.labels" $root | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: {{ $name }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "sallyport.name" $root }}
+    namespace: {{ $root.Release.Namespace }}
 {{- end }}

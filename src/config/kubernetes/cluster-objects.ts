@@ -3,6 +3,7 @@ import { DECODING_CODES, type DecodingCode } from '../../api/codes.ts';
 import { isMapping } from '../../api/decode.ts';
 import { decodeParsed } from '../../api/documents.ts';
 import { KINDS, type Kind, type KindInfo } from '../../api/index.ts';
+import { REVISION_LABEL } from '../../api/injection.ts';
 import type { Resource } from '../../api/resource.ts';
 import type { Finding } from '../../lib/finding.ts';
 import { originText } from '../../lib/origin.ts';
@@ -41,6 +42,9 @@ interface Name {
 /** kubectl keeps a copy of what it applied there. */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
+/** Groups whose objects a revision has to itself; pods and namespaces choose theirs by the same label. */
+const OF_MESH = /(?:^|\.)(?:istio\.io|gateway\.networking\.(?:x-)?k8s\.io|sallyport\.dev)\//;
+
 /** Kinds of whose status nothing is read. */
 const WITHOUT_STATUS: ReadonlySet<string> = new Set(['CustomResourceDefinition', 'Deployment', 'Namespace']);
 
@@ -48,13 +52,20 @@ export class ClusterObjects {
   #store: Store;
   /** By the key under which the store has it. */
   readonly #names = new Map<string, Name & { readonly of: KindNames }>();
+  /** Of other revisions: whoever observes is told of them, and nobody else. */
+  readonly #others = new Map<string, Name & { readonly of: KindNames }>();
   readonly #reports = new Set<string>();
   readonly #observer: ObjectObserver | undefined;
   readonly #complete: boolean;
+  readonly #revision: string | undefined;
   #order: readonly string[] | undefined;
 
-  /** @param complete see `Snapshot` */
-  constructor(observer?: ObjectObserver, complete = true) {
+  /**
+   * @param complete see `Snapshot`
+   * @param revision of the control plane for which objects count: those of others do not, as in Istio; undefined: all do
+   */
+  constructor(observer?: ObjectObserver, complete = true, revision?: string) {
+    this.#revision = revision;
     this.#observer = observer;
     this.#complete = complete;
     this.#store = new Store(complete);
@@ -93,6 +104,13 @@ export class ClusterObjects {
     const object = slim(value, names, WITHOUT_STATUS.has(names.kind) || this.#observer?.statusOf.has(names.kind));
     const { name, namespace } = object.metadata;
     const key = keyOf(names, namespace, name);
+    if (this.#isAnothers(names, object.metadata.labels)) {
+      this.#remove(key);
+      this.#others.set(key, { of: names, name, namespace });
+      this.#observer?.put(names, value);
+      return key;
+    }
+    this.#others.delete(key);
     const source = new ObjectSource(originText({ kind: names.kind, namespace, name: calledThere ?? name }));
     this.#store.set(key, decodeParsed(object, source));
     if (!this.#names.has(key)) {
@@ -101,6 +119,12 @@ export class ClusterObjects {
     }
     this.#observer?.put(names, value);
     return key;
+  }
+
+  /** Of another revision's control plane, which alone it is in force for. */
+  #isAnothers({ apiVersion }: Pick<KindNames, 'apiVersion'>, labels: unknown): boolean {
+    const said = isMapping(labels) ? labels[REVISION_LABEL] : undefined;
+    return this.#revision !== undefined && said !== undefined && said !== this.#revision && OF_MESH.test(apiVersion);
   }
 
   /** The objects of one list, each put as it comes; those that were in it before and are not now are gone when it is complete. */
@@ -135,9 +159,10 @@ export class ClusterObjects {
 
   #remove(key: string): void {
     this.#store.delete(key);
-    const known = this.#names.get(key);
+    const known = this.#names.get(key) ?? this.#others.get(key);
     if (!known) return;
     this.#names.delete(key);
+    this.#others.delete(key);
     this.#order = undefined;
     this.#observer?.removed(known.of, known.namespace, known.name);
   }
@@ -168,6 +193,10 @@ export class ClusterObjects {
     for (const resource of files.all()) {
       if (resource.derivedFrom) continue;
       const key = keyOfResource(resource);
+      if (this.#isAnothers(resource, resource.metadata.labels)) {
+        this.#remove(key);
+        continue;
+      }
       const before = there.get(key);
       this.#store.set(key, { resources: [applied(resource, before)], findings: [] });
       if (resource.kind === 'Deployment' && rollsOut(resource, before)) this.report(`pods of ${key}`, [podsToCome(resource)]);

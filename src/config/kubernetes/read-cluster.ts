@@ -1,5 +1,6 @@
 /** A cluster read once: every object that counts, and what of it can't be read. */
 import { isMapping } from '../../api/decode.ts';
+import { DEFAULT_REVISION } from '../../api/injection.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/finding.ts';
 import { table } from '../../lib/table.ts';
@@ -28,7 +29,7 @@ const AT_ONCE = 6;
 export async function readCluster(access: ClusterAccess, options: ReadClusterOptions): Promise<ClusterObjects> {
   const client = new ApiClient(access);
   try {
-    const objects = new ClusterObjects();
+    const objects = new ClusterObjects(undefined, true, options.revision || DEFAULT_REVISION);
     const kinds = await discover(client, options.signal);
     await atMost(AT_ONCE, kinds, (kind) => readKind(client, kind, objects, options));
     await istioMaps(client, objects, options);

@@ -14,9 +14,10 @@ const PLACED = /^(kubernetes-gateway|configmap):\/\/([^/]+)\/([^/]+)$/;
 
 /**
  * A Gateway's Secrets are in the namespaces of its proxies; a DestinationRule's in those of all gateways, or its own where it selects workloads. The CA
- * may stand in a Secret of its own, `NAME-cacert`.
+ * may stand in a Secret of its own, `NAME-cacert`. Parameters of Gateways, and of their classes, are ConfigMaps.
+ * @param gatewayController who deploys the Gateways of its classes; undefined: nobody asks for parameters
  */
-export function referencesIn(snapshot: Snapshot): Reference[] {
+export function referencesIn(snapshot: Snapshot, gatewayController?: string): Reference[] {
   const found = new Map<string, Reference>();
   const add = (reference: Reference) => found.set(`${reference.kind} ${reference.namespace}/${reference.name}`, reference);
   const addNames = (names: Iterable<string>, namespaces: Iterable<string>) => {
@@ -27,6 +28,17 @@ export function referencesIn(snapshot: Snapshot): Reference[] {
       else for (const namespace of places) for (const each of [named, `${named}-cacert`]) add({ kind: 'Secret', namespace, name: each });
     }
   };
+  const addParameters = (ref: { readonly group: string; readonly kind: string; readonly name: string } | undefined, namespace?: string) => {
+    if (ref?.group === '' && ref.kind === 'ConfigMap' && namespace) add({ kind: 'ConfigMap', namespace, name: ref.name });
+  };
+  const classes = new Set<string>();
+  for (const { spec, metadata } of snapshot.list('GatewayClass')) {
+    if (spec.controllerName !== gatewayController) continue;
+    classes.add(metadata.name);
+    addParameters(spec.parametersRef, spec.parametersRef?.namespace);
+  }
+  for (const { spec, metadata } of snapshot.list('KubernetesGateway'))
+    if (classes.has(spec.gatewayClassName)) addParameters(spec.infrastructure?.parametersRef, metadata.namespace);
   const routers = new Set<string>();
   for (const { spec } of snapshot.list('Gateway')) {
     const homes = proxyNamespaces(snapshot, spec.selector);

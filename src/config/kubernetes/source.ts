@@ -1,6 +1,7 @@
 /** A mesh as a cluster says it is, kept up with: the same seam as files (`mesh-source.ts`). */
 import { isDeepStrictEqual } from 'node:util';
 import { DECODING_CODES } from '../../api/codes.ts';
+import { DEFAULT_REVISION } from '../../api/injection.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/finding.ts';
 import { COALESCE, type CoalesceOptions, Coalescer } from '../coalesce.ts';
@@ -26,6 +27,8 @@ export interface KubernetesSourceOptions extends IstioMaps {
   /** A file with MeshConfig, in place of the ConfigMap. */
   readonly meshConfig?: string | undefined;
   readonly observer?: ObjectObserver | undefined;
+  /** The controllerName of the GatewayClasses whose Gateways are deployed; undefined: none are. */
+  readonly gatewayController?: string | undefined;
   readonly times?: Partial<ReflectorTimes & { readonly coalesce: CoalesceOptions; readonly rediscoverMs: number; readonly lostMs: number }>;
 }
 
@@ -70,7 +73,7 @@ class KubernetesSource implements MeshSource {
   constructor(options: KubernetesSourceOptions, listener: Listener<MeshInput>) {
     const { access, times = {} } = options;
     this.#options = options;
-    this.#objects = new ClusterObjects(options.observer);
+    this.#objects = new ClusterObjects(options.observer, true, options.revision || DEFAULT_REVISION);
     this.#listener = listener;
     this.#client = new ApiClient(access);
     this.#coalescer = new Coalescer(() => void this.#inTurn(() => this.#take(false)).catch(() => undefined), times.coalesce ?? COALESCE);
@@ -160,7 +163,7 @@ class KubernetesSource implements MeshSource {
   /** Secrets and the like are followed as soon as something refers to them. */
   async #snapshotWithReferences(): Promise<Snapshot> {
     const snapshot = this.#objects.snapshot();
-    const wanted = new Map(referencesIn(snapshot).map((each) => [referenceName(each), each]));
+    const wanted = new Map(referencesIn(snapshot, this.#options.gatewayController).map((each) => [referenceName(each), each]));
     for (const name of this.#lists.names()) if (name.startsWith(REFERENCE) && !wanted.has(name)) this.#lists.drop(name, true);
     const fresh = [...wanted].filter(([name]) => !this.#lists.has(name));
     if (fresh.length === 0) return this.#objects.snapshot();

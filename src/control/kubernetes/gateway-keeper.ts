@@ -3,6 +3,7 @@ import { MESSAGES } from '../../analysis/messages.ts';
 import { DECODING_CODES } from '../../api/codes.ts';
 import { DEFAULT_CLASS, GATEWAY_API, SALLYPORT_CONTROLLER } from '../../api/gateway-api/common.ts';
 import type { MeshConfig, ResourceOf } from '../../api/index.ts';
+import { DEFAULT_REVISION, revisionOf } from '../../api/injection.ts';
 import type { ApiClient } from '../../config/kubernetes/client.ts';
 import { isStatus } from '../../config/kubernetes/errors.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
@@ -13,6 +14,7 @@ import { eventOf } from '../../kube/finding-events.ts';
 import { infrastructureOf } from '../../kube/gateways/addresses.ts';
 import { GatewayApplier } from '../../kube/gateways/apply.ts';
 import { deployedName, gatewayObjects } from '../../kube/gateways/objects.ts';
+import { classParameters, parametersOf } from '../../kube/gateways/parameters.ts';
 import type { InjectionOptions } from '../../kube/injection/settings.ts';
 import { Election, type ElectionTimes } from '../../kube/leader-election.ts';
 import type { ObservedObjects } from '../../kube/observed.ts';
@@ -28,6 +30,8 @@ import { FIELD_MANAGER, Upkeep } from './upkeep.ts';
 export interface GatewayDuties {
   /** Of whose classes the Gateways are ours. */
   readonly controller: string;
+  /** Name of the ConfigMap beside the control plane that the class of its own making refers to; undefined for none. */
+  readonly parameters?: string | undefined;
   /** Told of the cluster's objects by whoever reads them. */
   readonly observed: ObservedObjects;
   readonly injection: Omit<InjectionOptions, 'mesh'>;
@@ -63,6 +67,8 @@ export class GatewayKeeper {
   readonly #applier: GatewayApplier;
   /** Found and not yet written. */
   readonly #events: { readonly finding: Finding; readonly mended: boolean }[] = [];
+  /** Since it leads: what it was installed with may be other than before. */
+  #declared = false;
   #seen: { readonly snapshot: Snapshot; readonly mesh: MeshConfig } | undefined;
 
   constructor(options: GatewayKeeperOptions) {
@@ -76,6 +82,7 @@ export class GatewayKeeper {
       identity,
       changed: (leads) => {
         this.#applier.forget();
+        this.#declared = false;
         if (!leads) return;
         // What was found before, the one told who led then.
         if (this.#election.followed) this.#events.length = 0;
@@ -84,7 +91,14 @@ export class GatewayKeeper {
       failed,
       times,
     });
-    this.#applier = new GatewayApplier({ client, observed, controller, fieldManager: FIELD_MANAGER, leads: () => this.#election.leads });
+    this.#applier = new GatewayApplier({
+      client,
+      observed,
+      controller,
+      fieldManager: FIELD_MANAGER,
+      revision: revision || DEFAULT_REVISION,
+      leads: () => this.#election.leads,
+    });
     observed.follow(() => this.#upkeep.due());
   }
 
@@ -132,7 +146,7 @@ export class GatewayKeeper {
     const { refused, failures } = await this.#deploy(snapshot, mesh);
     const infrastructure = (gateway: Gateway) => infrastructureOf(gateway, snapshot, observed, refused.get(gateway));
     const wanted = [
-      ...gatewayApiStatuses(snapshot, { controller, infrastructure }),
+      ...gatewayApiStatuses(snapshot, { controller, infrastructure, classProblem: (each) => classProblem(each, snapshot) }),
       ...analysisStatuses(this.#options.findings(), observed, (code) => NAMES[code]?.name ?? code),
     ];
     const unwritten = await writeStatuses(wanted, { client, observed, controller, leads, now: Date.now });
@@ -141,27 +155,30 @@ export class GatewayKeeper {
     if (first) throw first;
   }
 
-  /** Istio makes its class itself, too. */
+  /** Istio makes its class itself, too. Parameters that somebody else gave it stay. */
   async #declareClass(): Promise<void> {
-    const { observed, controller, client } = this.#options;
-    if (controller !== SALLYPORT_CONTROLLER || observed.get('GatewayClass', '', DEFAULT_CLASS)) return;
+    const { observed, controller, client, parameters, namespace } = this.#options;
+    if (controller !== SALLYPORT_CONTROLLER || (this.#declared && observed.get('GatewayClass', '', DEFAULT_CLASS))) return;
     const object = {
       apiVersion: `${GATEWAY_API}/v1`,
       kind: 'GatewayClass',
       metadata: { name: DEFAULT_CLASS },
-      spec: { controllerName: controller, description: 'Gateways that Sallyport deploys and serves' },
+      spec: {
+        controllerName: controller,
+        description: 'Gateways that Sallyport deploys and serves',
+        ...(parameters && { parametersRef: { group: '', kind: 'ConfigMap', name: parameters, namespace } }),
+      },
     };
-    await client.send(
-      'PATCH',
-      `${pathOf('GatewayClass', '', DEFAULT_CLASS)}?fieldManager=${FIELD_MANAGER}`,
-      object,
-      'application/apply-patch+yaml',
-    );
+    const path = `${pathOf('GatewayClass', '', DEFAULT_CLASS)}?fieldManager=${FIELD_MANAGER}`;
+    await client.send('PATCH', path, object, 'application/apply-patch+yaml').catch((error: unknown) => {
+      if (!isStatus(error, 409)) throw error;
+    });
+    this.#declared = true;
   }
 
   /** What each Gateway runs on is made. Refused are those that ask for what is not to be had, with the reason. */
   async #deploy(snapshot: Snapshot, mesh: MeshConfig) {
-    const { observed, controller, injection } = this.#options;
+    const { observed, controller, injection, revision } = this.#options;
     const refused = new Map<Gateway, NonNullable<Infrastructure['problem']>>();
     const failures: unknown[] = [];
     const wanted = new Set<string>();
@@ -172,12 +189,14 @@ export class GatewayKeeper {
       if (!declared) wanted.add(`${namespace}/${deployedName(gateway)}`);
       if (declared?.spec.controllerName !== controller || !isManaged(gateway)) continue;
       wanted.add(`${namespace}/${deployedName(gateway)}`);
+      // Of several control planes one deploys it: that of its revision, else the one without a name.
+      if (revisionOf(gateway.metadata.labels) !== (revision || DEFAULT_REVISION)) continue;
       const known = observed.get('Gateway', namespace, name);
       if (!known || known.metadata.deleted) continue;
       try {
-        await this.#applier.apply(
-          gatewayObjects(gateway, listenersOf(snapshot, gateway), known.metadata.uid, controller, { ...injection, mesh }),
-        );
+        const listeners = listenersOf(snapshot, gateway);
+        const parameters = parametersOf(gateway, snapshot);
+        await this.#applier.apply(gatewayObjects(gateway, listeners, known.metadata.uid, controller, { ...injection, mesh }, parameters));
       } catch (error) {
         const itsOwn = error instanceof SallyportError && !error.code.startsWith('cluster-');
         refused.set(gateway, { reason: itsOwn ? 'InvalidParameters' : 'NoResources', message: messageOf(error) });
@@ -187,5 +206,14 @@ export class GatewayKeeper {
     }
     failures.push(...(await this.#applier.prune(wanted)));
     return { refused, failures };
+  }
+}
+
+function classProblem(resource: ResourceOf<'GatewayClass'>, snapshot: Snapshot): string | undefined {
+  try {
+    classParameters(resource, snapshot);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
   }
 }

@@ -3,16 +3,11 @@ import type { ResourceOf } from '../../api/index.ts';
 import { conditionsFor, type WantedStatus } from './condition.ts';
 import { SUPPORTED_FEATURES } from './features.ts';
 
-export function classStatus(resource: ResourceOf<'GatewayClass'>): WantedStatus {
+/** @param problem why its parameters cannot be had */
+export function classStatus(resource: ResourceOf<'GatewayClass'>, problem: string | undefined): WantedStatus {
   const condition = conditionsFor(resource);
-  const { parametersRef } = resource.spec;
-  const accepted = parametersRef
-    ? condition(
-        'Accepted',
-        false,
-        'InvalidParameters',
-        `parametersRef names ${parametersRef.kind} ${parametersRef.name}: a class takes no parameters here. Remove it.`,
-      )
+  const accepted = problem
+    ? condition('Accepted', false, 'InvalidParameters', problem)
     : condition('Accepted', true, 'Accepted', 'Sallyport serves the Gateways of this class');
   return {
     kind: 'GatewayClass',

@@ -16,6 +16,8 @@ export interface StatusOptions {
   readonly controller: string;
   /** Which proxies serve a Gateway. */
   readonly infrastructure: (gateway: ResourceOf<'KubernetesGateway'>) => Infrastructure;
+  /** Why the parameters of a class cannot be had; undefined where they can, or where there are none. */
+  readonly classProblem: (resource: ResourceOf<'GatewayClass'>) => string | undefined;
 }
 
 export function gatewayApiStatuses(objects: Objects, options: StatusOptions): WantedStatus[] {
@@ -37,7 +39,7 @@ export function gatewayApiStatuses(objects: Objects, options: StatusOptions): Wa
   ];
   const attached = attachedTo(context, routes, listeners);
   return [
-    ...classes.map(classStatus),
+    ...classes.map((each) => classStatus(each, options.classProblem(each))),
     ...outcomes.flatMap((outcome) => {
       const infrastructure = options.infrastructure(outcome.gateway);
       return [

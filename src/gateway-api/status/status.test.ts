@@ -22,9 +22,9 @@ const route = (spec: Json, kind = 'HTTPRoute', more: Json = {}) => object(kind, 
 const SERVICE = object('Service', 'echo', { ports: [{ name: 'http', port: 80 }] }, {}, 'v1');
 const READY: Infrastructure = { addresses: [{ type: 'IPAddress', value: '10.0.0.1' }] };
 
-function statuses(objects: readonly Json[], infrastructure = READY): WantedStatus[] {
+function statuses(objects: readonly Json[], infrastructure = READY, problem?: string): WantedStatus[] {
   const snapshot = snapshotFromText(objects.map((each) => JSON.stringify(each)).join('\n---\n'));
-  return gatewayApiStatuses(snapshot, { controller: CONTROLLER, infrastructure: () => infrastructure });
+  return gatewayApiStatuses(snapshot, { controller: CONTROLLER, infrastructure: () => infrastructure, classProblem: () => problem });
 }
 
 type Said = Partial<Record<'Accepted' | 'Conflicted' | 'Programmed' | 'ResolvedRefs', string>>;
@@ -37,11 +37,8 @@ test('a class of ours is accepted; of others nothing is said', () => {
   const [own] = statuses([CLASS, object('GatewayClass', 'other', { controllerName: 'example.com/other' })]);
   assert.deepEqual([own!.name, said(own!.status.conditions)], ['sallyport', { Accepted: 'True Accepted' }]);
   assert.equal(own!.status.conditions![0]!.observedGeneration, 3);
-  const withParameters = object('GatewayClass', 'p', {
-    controllerName: CONTROLLER,
-    parametersRef: { group: '', kind: 'ConfigMap', name: 'x' },
-  });
-  assert.deepEqual(said(statuses([withParameters])[0]!.status.conditions), { Accepted: 'False InvalidParameters' });
+  const [refused] = statuses([CLASS], READY, 'there is no such ConfigMap');
+  assert.deepEqual(said(refused!.status.conditions), { Accepted: 'False InvalidParameters' });
 });
 
 test('a Gateway: addresses, and whether traffic gets to a proxy', () => {

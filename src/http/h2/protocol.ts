@@ -52,6 +52,8 @@ export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
 export const FRAME_HEAD = 9;
 /** Bytes of a window before anybody says something else. */
 export const DEFAULT_WINDOW = 65_535;
+/** In a GOAWAY that refuses no stream yet. */
+export const LAST_STREAM = 0x7fff_ffff;
 export const MAX_WINDOW = 0x7fffffff;
 /** Bytes of payload that everybody takes; we never allow more. */
 export const MAX_FRAME = 16_384;

@@ -63,14 +63,14 @@ test('infrastructure: labels and annotations of all that is made; annotations of
 });
 
 test('what is not to be had is refused', () => {
-  const parametersRef = { group: '', kind: 'ConfigMap', name: 'x' };
-  assert.throws(() => objects({ infrastructure: { parametersRef } }), /parametersRef names ConfigMap x/);
   assert.throws(() => objects({}, { 'networking.istio.io/service-type': 'None' }), /there are ClusterIP, NodePort, LoadBalancer/);
   assert.throws(() => objects({}, { 'sallyport.dev/engine': 'nginx' }), /sallyport.dev\/engine/);
 });
 
 test('whoever may write a Gateway does not say by that what its proxies run', () => {
   const withAnnotations = (annotations: Json) => () => objects({ infrastructure: { annotations } });
+  const apparmor = 'container.apparmor.security.beta.kubernetes.io/istio-proxy';
+  assert.throws(withAnnotations({ [apparmor]: 'unconfined' }), /apparmor.* gives it other rights/);
   assert.throws(withAnnotations({ 'sidecar.istio.io/proxyImage': 'somebody/else' }), /proxyImage names an image/);
   for (const name of ['NODE_OPTIONS', 'LD_PRELOAD', 'PATH', 'node_options'])
     assert.throws(withAnnotations({ 'proxy.istio.io/config': `proxyMetadata: { ${name}: x }` }), new RegExp(`proxyMetadata sets ${name}`));

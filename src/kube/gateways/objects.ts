@@ -1,11 +1,14 @@
-/** What runs a Gateway of the Kubernetes Gateway API in a cluster: a Deployment, its Service and its ServiceAccount, as Istio deploys them. Pure. */
+/** What runs a Gateway of the Kubernetes Gateway API in a cluster: a Deployment, its Service and its ServiceAccount, and what its parameters ask for, as Istio deploys them. Pure. */
+import { isMapping } from '../../api/decode.ts';
 import { GATEWAY_API, GATEWAY_NAME_LABEL } from '../../api/gateway-api/common.ts';
 import type { KubernetesListener, ResourceOf } from '../../api/index.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { injectPod } from '../injection/inject.ts';
+import { merged, SERVICE_KEYS } from '../injection/merge.ts';
 import type { Fields, WrittenPod } from '../injection/pod.ts';
 import { ENGINE_ANNOTATION, type InjectionOptions, settingsFor } from '../injection/settings.ts';
 import type { WrittenKind } from '../paths.ts';
+import { type GatewayParameters, type Part, PRIVILEGED } from './parameters.ts';
 
 type Gateway = ResourceOf<'KubernetesGateway'>;
 
@@ -28,7 +31,7 @@ const CLASS_LABEL = 'gateway.networking.k8s.io/gateway-class-name';
 const SERVICE_TYPE = 'networking.istio.io/service-type';
 const SERVICE_TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer'];
 const TEMPLATES = 'inject.istio.io/templates';
-/** Beyond the time for which the proxy drains, s: it ends by itself. */
+/** Beyond the times for which the proxy still takes calls and then ends those that run, s: it ends by itself. */
 const END_S = 5;
 const STATUS_PORT = 15021;
 /** Asked each second until the proxy is ready, as Istio's gateways are: readiness alone would be noticed up to 15 s later. */
@@ -47,6 +50,7 @@ export function deployedName({ metadata, spec }: Gateway): string {
 /**
  * @param listeners its own, and those of its ListenerSets
  * @param uid of the Gateway, with which what is written for it goes
+ * @param parameters as `parametersOf`
  * @throws SallyportError `gateway-parameters` for what it asks for and is not to be had; as `injectPod`
  */
 export function gatewayObjects(
@@ -55,14 +59,9 @@ export function gatewayObjects(
   uid: string,
   controller: string,
   options: InjectionOptions,
+  parameters: GatewayParameters = {},
 ): Written[] {
   const { namespace } = gateway.metadata;
-  const { parametersRef } = gateway.spec.infrastructure ?? {};
-  if (parametersRef)
-    throw new SallyportError(
-      'gateway-parameters',
-      `infrastructure.parametersRef names ${parametersRef.kind} ${parametersRef.name}: there are no parameters but infrastructure's labels and annotations. Remove it`,
-    );
   const name = deployedName(gateway);
   const { labels: wantedLabels = {}, annotations = {} } = gateway.spec.infrastructure ?? {};
   demandOwnCode(annotations, options);
@@ -79,11 +78,47 @@ export function gatewayObjects(
     annotations,
     ownerReferences: [{ apiVersion: `${GATEWAY_API}/v1`, kind: 'Gateway', name: gateway.metadata.name, uid, controller: true }],
   };
-  return [
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-    { apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec: deploymentSpec(gateway, name, labels, annotations, options) },
-    { apiVersion: 'v1', kind: 'Service', metadata, spec: serviceSpec(gateway, listeners) },
+  const overlaid = (part: Part, object: Written, keys?: typeof SERVICE_KEYS): Written =>
+    (parameters[part] ?? []).reduce<Written>((base, overlay) => merged(base, overlay, keys), object);
+  const deployment = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata,
+    spec: deploymentSpec(gateway, name, labels, annotations, options),
+  } as const;
+  const service = { apiVersion: 'v1', kind: 'Service', metadata, spec: serviceSpec(gateway, listeners) } as const;
+  const all: Written[] = [
+    overlaid('serviceAccount', { apiVersion: 'v1', kind: 'ServiceAccount', metadata }),
+    overlaid('deployment', deployment),
+    overlaid('service', service, SERVICE_KEYS),
   ];
+  // These are there where somebody asks for them.
+  const scaled = { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name } };
+  if (parameters.horizontalPodAutoscaler?.length)
+    all.push(
+      overlaid('horizontalPodAutoscaler', { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler', metadata, spec: scaled }),
+    );
+  const budget = { selector: { matchLabels: { [GATEWAY_NAME_LABEL]: gateway.metadata.name } } };
+  if (parameters.podDisruptionBudget?.length)
+    all.push(overlaid('podDisruptionBudget', { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata, spec: budget }));
+  demandConsistent(parameters, listeners);
+  return all;
+}
+
+/** What the API server would take, and nobody means. */
+function demandConsistent(parameters: GatewayParameters, listeners: readonly KubernetesListener[]): void {
+  const saysIn = (part: Part, field: string) =>
+    (parameters[part] ?? []).some(({ spec }) => isMapping(spec) && spec[field] !== undefined && spec[field] !== null);
+  if (parameters.horizontalPodAutoscaler?.length && saysIn('deployment', 'replicas'))
+    throw new SallyportError(
+      'gateway-parameters',
+      'its parameters have deployment.spec.replicas and a horizontalPodAutoscaler, which would set it to and fro: leave out replicas',
+    );
+  const known = new Set([STATUS_PORT, ...listeners.map(({ port }) => port)]);
+  const ports = (parameters.service ?? []).flatMap(({ spec }) => (isMapping(spec) && Array.isArray(spec.ports) ? spec.ports : []));
+  const other = ports.find(({ port }) => !known.has(port));
+  if (other)
+    throw new SallyportError('gateway-parameters', `its parameters have service.spec.ports with port ${other.port}: no listener has it`);
 }
 
 type Texts = Readonly<Record<string, string>>;
@@ -99,6 +134,8 @@ function demandOwnCode(annotations: Texts, options: InjectionOptions): void {
       'gateway-parameters',
       `infrastructure.annotations: ${what}, and what a Gateway's proxies run is not its own to say. ${instead}`,
     );
+  const privileged = Object.keys(annotations).find((each) => PRIVILEGED.test(each));
+  if (privileged !== undefined) throw refuse(`${privileged} gives it other rights`, 'Remove it');
   if (annotations[IMAGE] !== undefined) throw refuse(`${IMAGE} names an image`, "Remove it: the controller's image is used");
   const { proxyMetadata } = settingsFor(annotations, options).proxy;
   const meshWide = options.mesh.defaultConfig.proxyMetadata;
@@ -133,7 +170,7 @@ function deploymentSpec(gateway: Gateway, name: string, labels: Texts, annotatio
       spec: {
         ...spec,
         containers: spec.containers.map((container) => ({ ...container, startupProbe: STARTUP_PROBE })),
-        terminationGracePeriodSeconds: Math.ceil(drainS) + END_S,
+        terminationGracePeriodSeconds: 2 * Math.ceil(drainS) + END_S,
       },
     },
   };

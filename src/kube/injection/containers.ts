@@ -47,7 +47,7 @@ export function proxyContainerFor(about: InjectedProxy): Container {
 }
 
 /** Kubernetes puts what the pod is called, when it is, in place of `$(NAME)`. */
-function proxyArguments({ role, settings, controller, pod, metricsUrl, probers }: InjectedProxy): string[] {
+function proxyArguments({ role, settings, controller, pod, metricsUrl }: InjectedProxy): string[] {
   const { engine, proxy, statusPort, logLevel } = settings;
   const labels = Object.entries(pod.metadata?.labels ?? {}).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
   const workload = ['--role', role, '--workload', '$(POD_NAMESPACE)/$(POD_NAME)', '--service-account', '$(SERVICE_ACCOUNT)'];
@@ -56,12 +56,13 @@ function proxyArguments({ role, settings, controller, pod, metricsUrl, probers }
   const rootCert = `${ROOT_CERT_FOLDER}/root-cert.pem`;
   const token = `${TOKEN_FOLDER}/istio-token`;
   const drain = `${proxy.terminationDrainDuration / 1000}s`;
+  const metrics = ['--metrics-address', `0.0.0.0:${statusPort}`];
   if (engine === 'embedded') {
     const identity = ['--xds-ca', rootCert, '--xds-token-file', token];
-    const served = ['--status-address', '0.0.0.0:15021', ...(probers === undefined ? [] : ['--probe-address', `0.0.0.0:${statusPort}`])];
-    return ['proxy', '--xds', controller, ...identity, ...who, ...threads, ...served, '--grace', drain];
+    const served = ['--status-address', '0.0.0.0:15021', ...metrics];
+    return ['proxy', '--xds', controller, ...identity, ...who, ...threads, ...served, '--drain-duration', drain, '--grace', drain];
   }
-  const metrics = ['--metrics-address', `0.0.0.0:${statusPort}`, ...(metricsUrl === undefined ? [] : ['--app-metrics', metricsUrl])];
+  const appMetrics = metricsUrl === undefined ? [] : ['--app-metrics', metricsUrl];
   const files = ['--root-cert', rootCert, '--token-file', token];
   return [
     'agent',
@@ -71,6 +72,7 @@ function proxyArguments({ role, settings, controller, pod, metricsUrl, probers }
     ...who,
     ...threads,
     ...metrics,
+    ...appMetrics,
     '--log-level',
     logLevel,
     '--drain-duration',

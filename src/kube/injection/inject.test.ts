@@ -218,9 +218,12 @@ test('the embedded data plane, by annotation', () => {
   const proxy = named('istio-proxy')!;
   assert.equal(proxy.args?.[0], 'proxy');
   assert.deepEqual(named('app')?.readinessProbe, { httpGet: { path: '/app-health/app/readyz', port: 15_020 } });
-  assert.equal(argument(proxy, '--probe-address'), '0.0.0.0:15020');
-  assert.equal(metadata.annotations?.['prometheus.io/port'], undefined);
-  assert.match(warnings.join(), /merges no metrics/);
+  assert.equal(argument(proxy, '--metrics-address'), '0.0.0.0:15020');
+  assert.equal(metadata.annotations?.['prometheus.io/port'], '15020');
+  assert.deepEqual(warnings, []);
+  const own = injected(pod({ 'sallyport.dev/engine': 'embedded', 'prometheus.io/port': '8080' }, { containers: [APP] }));
+  assert.equal(own.metadata.annotations?.['prometheus.io/port'], '8080');
+  assert.match(own.warnings.join(), /merges no metrics/);
 });
 
 test('a pod that runs as the proxy’s user is told', () => {

@@ -3,14 +3,15 @@ import { isSystemNamespace, PROXY_CONTAINER, withoutSidecar } from '../../api/in
 import type { Resource } from '../../api/resource.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { TOKEN_AUDIENCE } from '../../lib/spiffe.ts';
+import type { Annotations } from './annotations.ts';
 import { captureContainer } from './capture-container.ts';
 import { initContainersWith, PROXY_ID, proxyContainerFor } from './containers.ts';
 import { merged } from './merge.ts';
 import { type InjectionStatus, injectedAnnotations, injectedLabels, isInjected } from './metadata.ts';
 import { allContainers, type Container, type Fields, type Owner, type PodSpec, type WrittenPod } from './pod.ts';
 import { rewriteProbes } from './probes.ts';
-import { mergeMetrics } from './prometheus.ts';
-import { type InjectionOptions, STATUS_ANNOTATION, settingsFor } from './settings.ts';
+import { type MergedMetrics, mergeMetrics, proxyMetrics } from './prometheus.ts';
+import { type InjectionOptions, type PodSettings, STATUS_ANNOTATION, settingsFor } from './settings.ts';
 import { proxyVolumes } from './volumes.ts';
 import { warningsFor } from './warnings.ts';
 
@@ -36,10 +37,8 @@ export function injectPod(pod: WrittenPod, owner: Owner, namespace: Resource | u
   const role = roleIn(annotations);
   const settings = settingsFor(annotations, options);
   const network = labels['topology.istio.io/network'] ?? options.network;
-  const { engine, statusPort, mergeMetrics: merges } = settings;
-  // The embedded data plane has no agent beside it that would merge them.
-  const metrics =
-    engine === 'envoy' && merges ? mergeMetrics(annotations, statusPort) : { annotations, scraped: undefined, url: undefined };
+  const { statusPort } = settings;
+  const metrics = metricsOf(annotations, settings);
   const rewrites = role === 'sidecar' && settings.rewriteProbes;
   const { spec, probers } = rewrites ? rewriteProbes(pod.spec, statusPort) : { spec: pod.spec, probers: undefined };
   const own = allContainers(spec).find(({ name }) => name === PROXY_CONTAINER);
@@ -85,6 +84,12 @@ export function injectPod(pod: WrittenPod, owner: Owner, namespace: Resource | u
     spec: merged(role === 'router' ? merged(LOW_PORTS, full) : full, { volumes }) as PodSpec,
   };
   return { kind: 'injected', pod: result, warnings: role === 'sidecar' ? warningsFor(pod, settings) : [] };
+}
+
+/** The embedded data plane has no agent beside it that would merge the application's with its own. */
+function metricsOf(annotations: Annotations, { engine, statusPort, mergeMetrics: merges }: PodSettings): MergedMetrics {
+  if (engine === 'envoy' && merges) return mergeMetrics(annotations, statusPort);
+  return { annotations: merges ? proxyMetrics(annotations, statusPort) : annotations, scraped: undefined, url: undefined };
 }
 
 /** A gateway listens where its clients expect it, without a capability. */

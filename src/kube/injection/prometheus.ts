@@ -14,6 +14,16 @@ export interface MergedMetrics {
   readonly url: string | undefined;
 }
 
+/** Of a proxy that merges nothing: it is scraped where the pod says nothing of its application. @param port of the proxy */
+export function proxyMetrics(annotations: Annotations, port: number): Annotations {
+  if (Object.values(NAMES).some((name) => annotations[name] !== undefined)) return annotations;
+  return { ...annotations, ...scrapedAt(port) };
+}
+
+function scrapedAt(port: number): Annotations {
+  return { [NAMES.scrape]: 'true', [NAMES.port]: String(port), [NAMES.path]: '/stats/prometheus' };
+}
+
 /** Leaves a pod alone that says it is not to be scraped. @param port of the agent. Throws `injection-annotation`. */
 export function mergeMetrics(annotations: Annotations, port: number): MergedMetrics {
   const own = Object.fromEntries(
@@ -30,7 +40,7 @@ export function mergeMetrics(annotations: Annotations, port: number): MergedMetr
   }
   const path = own.path ?? '/metrics';
   return {
-    annotations: { ...annotations, [NAMES.scrape]: 'true', [NAMES.port]: String(port), [NAMES.path]: '/stats/prometheus' },
+    annotations: { ...annotations, ...scrapedAt(port) },
     scraped: Object.keys(own).length > 0 ? JSON.stringify(own) : undefined,
     url:
       own.scrape !== undefined && own.port !== undefined

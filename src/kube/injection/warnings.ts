@@ -29,7 +29,11 @@ export function warningsFor({ metadata, spec }: WrittenPod, settings: PodSetting
     );
   if (proxy.proxyMetadata.ISTIO_META_DNS_CAPTURE?.toLowerCase() === 'true')
     warnings.push('ISTIO_META_DNS_CAPTURE: DNS is not captured; names that only ServiceEntries have are not found');
-  if (engine === 'embedded') warnings.push('the embedded data plane merges no metrics: those of the pod stay as they are');
+  const scraped = Object.keys(annotations).some((name) => name.startsWith('prometheus.io/'));
+  if (engine === 'embedded' && scraped)
+    warnings.push(
+      `the embedded data plane merges no metrics: the pod says where its own are, and those of the proxy are at port ${settings.statusPort}`,
+    );
   return warnings;
 }
 

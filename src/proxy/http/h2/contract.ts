@@ -13,7 +13,7 @@ export interface SessionOwner {
   settingsCame(): void;
   /** The peer opens no more streams, or takes none beyond those that it has. */
   goawayCame(): void;
-  pongCame(): void;
+  pongCame(payload: Buffer): void;
   /** A read is worked off; `unfinished`: which frame or head has begun and not ended, 0 for none. */
   readEnded(unfinished: number): void;
   /** Nothing more comes or goes, and streams have been told. Once. */

@@ -16,6 +16,9 @@ import { Session } from './session.ts';
 import { Stream } from './stream.ts';
 import type { Turn } from './turns.ts';
 
+/** Told apart from those that keep connections alive. */
+const DRAIN_PING = Buffer.from('draining');
+
 export class H2ServerConnection implements ServerConnection, TimedConnection, SessionOwner {
   readonly core: ManagerCore;
   readonly facts: ConnectionFacts;
@@ -24,7 +27,10 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
   readonly #timers: ServerTimers;
   readonly #closed: (connection: ServerConnection) => void;
   readonly #keepAlive: KeepAlive | undefined;
+  /** The client has been told that it is to open no more streams. */
   #draining = false;
+  /** And it knows, or has had its time: the connection closes once none runs. */
+  #ending = false;
   /** The frame or head that has begun and not ended; 0 for none. */
   #unfinished = 0;
 
@@ -54,10 +60,22 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
     this.session.start(downstream.head);
   }
 
-  /** GOAWAY; running streams go on. */
+  /**
+   * The client is told that no streams are to follow, and those that it has opened until it knows are served (RFC 9113, 6.8): its answer to a PING says that it
+   * does.
+   */
   drain(): void {
-    if (this.#draining) return;
+    if (this.#draining || this.session.over) return;
     this.#draining = true;
+    this.session.announceEnd();
+    this.session.sending.ping(DRAIN_PING, false);
+    this.#timers.drain();
+  }
+
+  /** No more streams are taken; those that run go on. */
+  #refuseMore(): void {
+    this.#draining = true;
+    this.#ending = true;
     this.session.goAway(ERROR.none);
     this.#settle();
   }
@@ -77,7 +95,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
   }
 
   drainTimeout(): void {
-    // GOAWAY has told the client; there is nothing to wait for.
+    this.#refuseMore();
   }
 
   opened(block: FieldBlock, end: boolean): SessionStream | undefined {
@@ -90,15 +108,16 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
   }
 
   goawayCame(): void {
-    this.drain();
+    this.#refuseMore();
   }
 
   settingsCame(): void {
     // What the client takes, the session knows.
   }
 
-  pongCame(): void {
-    this.#keepAlive?.pongCame();
+  pongCame(payload: Buffer): void {
+    if (this.#draining && payload.equals(DRAIN_PING)) this.#refuseMore();
+    else this.#keepAlive?.pongCame();
   }
 
   readEnded(unfinished: number): void {
@@ -123,7 +142,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
   /** Where no stream runs: the connection rests; or it closes, for which the client has a moment. */
   #settle(): void {
     if (this.session.over || this.session.streams > 0) return;
-    if (this.#draining) this.session.close();
+    if (this.#ending) this.session.close();
     else if (this.#unfinished === 0) this.#timers.rest();
   }
 }

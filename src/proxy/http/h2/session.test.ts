@@ -246,17 +246,26 @@ test('DATA and HEADERS on a stream that is over', async (t) => {
   await other.end();
 });
 
-test('after GOAWAY, streams that run end and new ones are not looked at', async (t) => {
+test('a client that is told of the end still has what it opened before it knew; after that streams that run end, and new ones are not looked at', async (t) => {
   const upstream = await patient();
   const proxy = await proxied(t, upstream);
   const wire = await opened(t, proxy.port, headers(1, 0, POST));
   await upstream.wire(0);
   proxy.handler.drain();
-  const { payload } = await awaited(wire, TYPE.goaway);
-  assert.equal(payload.readUInt32BE(0), 1);
-  wire.socket.write(Buffer.concat([headers(3, END_STREAM, GET), frame(TYPE.data, END_STREAM, 1, Buffer.from('x'))]));
+  const lastOf = ({ payload }: Frame) => payload.readUInt32BE(0);
+  const goaways = () => seen(wire).filter(({ type }) => type === TYPE.goaway);
+  assert.equal(lastOf(await awaited(wire, TYPE.goaway)), 0x7fff_ffff);
+  // On its way when the client was told.
+  wire.socket.write(headers(3, 0, POST));
+  await upstream.wire(1);
+  const { payload } = await awaited(wire, TYPE.ping);
+  wire.socket.write(frame(TYPE.ping, 1, 0, [...payload]));
+  while (goaways().length < 2) await turn();
+  assert.equal(lastOf(goaways()[1]!), 3);
+  const ends = [1, 3].map((stream) => frame(TYPE.data, END_STREAM, stream, Buffer.from('x')));
+  wire.socket.write(Buffer.concat([headers(5, END_STREAM, GET), ...ends]));
   await wire.end();
-  assert.deepEqual([...new Set(seen(wire).map(({ stream }) => stream))].sort(), [0, 1]);
+  assert.deepEqual([...new Set(seen(wire).map(({ stream }) => stream))].sort(), [0, 1, 3]);
   while (proxy.handler.active > 0) await turn();
 });
 

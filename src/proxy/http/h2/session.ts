@@ -7,7 +7,7 @@ import { FieldBlock } from '../../../http/h2/field-block.ts';
 import { FloodGuard } from '../../../http/h2/flood-guard.ts';
 import { type FrameHandler, FrameParser } from '../../../http/h2/frame-parser.ts';
 import { HpackDecoder } from '../../../http/h2/hpack-decoder.ts';
-import { ConnectionError, DEFAULT_WINDOW, ERROR, MAX_WINDOW, SETTING } from '../../../http/h2/protocol.ts';
+import { ConnectionError, DEFAULT_WINDOW, ERROR, LAST_STREAM, MAX_WINDOW, SETTING } from '../../../http/h2/protocol.ts';
 import { ReceiveWindow } from '../../../http/h2/receive-window.ts';
 import { openTransport } from '../../net/open.ts';
 import { Reader } from '../../net/read-buffer.ts';
@@ -260,7 +260,7 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
 
   ping(payload: Buffer, ack: boolean): void {
     this.#guard.idle();
-    if (ack) this.#owner.pongCame();
+    if (ack) this.#owner.pongCame(payload);
     else this.sending.ping(payload, true);
   }
 
@@ -339,6 +339,11 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
   }
 
   // --- the connection
+
+  /** The peer is to open no more streams; those that it opens all the same are still taken. */
+  announceEnd(): void {
+    if (!this.#goawaySent && !this.#over) this.sending.goaway(LAST_STREAM, ERROR.none);
+  }
 
   /** No new streams; those that run go on. */
   goAway(code: number): void {
