@@ -131,3 +131,13 @@ export class Audit {
     this.#closed.resolve();
   }
 }
+
+/** Around some work: the audit can be written before it begins, and is ended after it. Rejects as `Audit.start`. */
+export async function audited<T>(options: AuditOptions, log: Logger, work: (audit: Audit) => Promise<T>): Promise<T> {
+  const audit = await Audit.start(options, log);
+  try {
+    return await work(audit);
+  } finally {
+    await audit.close();
+  }
+}

@@ -1,7 +1,6 @@
 /** `sallyport agent`: a stock Envoy with an identity of the mesh. */
 import { Command, Option } from 'commander';
-import { SallyportError } from '../lib/errors.ts';
-import { hostPort, isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
+import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { addressOption, choiceOption, countOption, defaulted, durationOption, namespacedNameOption, socketOption } from './options.ts';
 import { say } from './say.ts';
 import { serve } from './serve.ts';
@@ -67,13 +66,14 @@ export function agentCommand(): Command {
     )
     .addOption(defaulted('--drain-duration <duration>', 'how long Envoy drains at the end', durationOption, '5s'));
   return command.action(async (options: Options) => {
-    check(options);
-    const [{ startAgent }, { agentTeller }, { appProbes }, { findEnvoy }] = await Promise.all([
+    const [{ startAgent }, { checkAgent }, { agentTeller }, { appProbes }, { findEnvoy }] = await Promise.all([
       import('../agent/agent.ts'),
+      import('../agent/check.ts'),
       import('../agent/event-text.ts'),
       import('../agent/app-probes.ts'),
       import('../engine/envoy/find.ts'),
     ]);
+    checkAgent(options);
     const probes = appProbes(options.appProbes);
     const envoy = findEnvoy(options.envoy, process.env.PATH ?? '');
     const { role, workload, adminAddress: admin, statusAddress: status, metricsAddress: metrics } = options;
@@ -92,18 +92,4 @@ export function agentCommand(): Command {
       { watch: false, grace: drainMs },
     );
   });
-}
-
-function check({ adminAddress, appMetrics, controller }: Options): void {
-  if (adminAddress.port > 0 && !isLoopbackAddress(adminAddress.address))
-    throw new SallyportError(
-      'usage',
-      `--admin-address ${adminAddress.address}:${adminAddress.port}: whoever reaches Envoy's admin server can end it and read its configuration: choose a loopback address, as 127.0.0.1`,
-    );
-  if (controller.port === 0) throw new SallyportError('usage', '--controller needs the port of the control plane, e.g. 15012');
-  if (appMetrics !== undefined && !/^http:\/\/[^/]/.test(appMetrics))
-    throw new SallyportError(
-      'usage',
-      `--app-metrics ${appMetrics}: it is the URL of the application's metrics, as http://127.0.0.1:8080/metrics`,
-    );
 }

@@ -5,13 +5,13 @@ import { type AnalyzedOptions, analyzeSource } from '../inputs/analyzed.ts';
 import type { Level } from '../lib/finding.ts';
 import { atLeast } from '../lib/finding-form.ts';
 import { lineReader } from '../lib/line-reader.ts';
+import { expectShortRun } from '../lib/short-run.ts';
 import { ANALYSIS_OUTPUTS, type AnalysisOutput, analysisText } from '../report/analysis.ts';
 import { plain } from '../report/paint.ts';
 import { paintFor } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { print } from './print.ts';
-import { expectShortRun } from './short-run.ts';
 import { addClusterOptions, demandSource, EMPTY_OPTION, NAMESPACE_OPTION, readerHost } from './source-options.ts';
 
 interface AnalyzeOptions extends AnalyzedOptions {

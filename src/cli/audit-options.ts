@@ -1,22 +1,9 @@
 /** The options of commands that are audited. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Audit } from '../audit/audit.ts';
-import type { OnFailure } from '../audit/log.ts';
-import { SallyportError } from '../lib/errors.ts';
+import { type AuditedOptions, auditAsked } from '../audit/options.ts';
 import { choiceOption, defaulted, durationOption } from './options.ts';
 import { log } from './say.ts';
-
-export interface AuditedOptions {
-  readonly audit?: string;
-  readonly auditKey?: string;
-  readonly auditSignCommand?: string;
-  readonly auditPublicKey?: string;
-  readonly auditOnFailure: OnFailure;
-  readonly auditRotateSize: number;
-  readonly auditRotateEvery: number;
-  readonly auditSignEvery: number;
-  readonly auditPaths?: boolean;
-}
 
 export function addAuditOptions(command: Command): Command {
   return command
@@ -38,32 +25,8 @@ export function addAuditOptions(command: Command): Command {
 
 /** Around a command's work: the audit can be written before it begins, and is ended after it. */
 export async function auditing<T>(options: AuditedOptions, engine: string, work: (audit: Audit | undefined) => Promise<T>): Promise<T> {
-  const { audit: folder, auditKey: key, auditSignCommand: command, auditPublicKey: publicKey } = options;
-  if (folder === undefined) {
-    if (key !== undefined || command !== undefined) throw new SallyportError('usage', 'say with --audit FOLDER where the audit goes.');
-    return work(undefined);
-  }
-  if (engine !== 'embedded') throw new SallyportError('usage', '--audit needs the embedded engine: Envoy does not tell of its calls.');
-  if (key !== undefined && command !== undefined)
-    throw new SallyportError('usage', '--audit-key and --audit-sign-command are two ways to sign: leave one out.');
-  const { Audit } = await import('../audit/audit.ts');
-  const audit = await Audit.start(
-    {
-      folder,
-      signer: { key, command, publicKey },
-      onFailure: options.auditOnFailure,
-      rotateBytes: options.auditRotateSize,
-      rotateMs: options.auditRotateEvery,
-      signEveryMs: options.auditSignEvery,
-      paths: options.auditPaths ?? false,
-    },
-    log,
-  );
-  try {
-    return await work(audit);
-  } finally {
-    await audit.close();
-  }
+  const asked = auditAsked(options, engine);
+  return asked ? (await import('../audit/audit.ts')).audited(asked, log, work) : work(undefined);
 }
 
 /** Bytes: `500KiB`, `64MiB`, `1GiB`. */

@@ -1,8 +1,9 @@
 /** `sallyport audit verify`: whether an audit is whole, from its files alone. */
 import { Command, InvalidArgumentError } from 'commander';
-import type { Head, Verdict } from '../audit/chain/verify.ts';
+import type { Head } from '../audit/chain/verify.ts';
 import { readPublicKey } from '../audit/signer.ts';
 import { verifyFolder } from '../audit/verify-folder.ts';
+import { auditText } from '../report/audit.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, countOption, repeatable } from './options.ts';
 import { print, printData } from './print.ts';
@@ -49,27 +50,8 @@ function verify(folder: string, { key, from, expect, open = false, output }: Ver
   const verdict = verifyFolder(folder, { keys, from: Math.max(1, from), expect });
   const fine = verdict.problems.length === 0 && (verdict.ended || open);
   if (output === 'json') printData(`${JSON.stringify({ fine, vouched: keys !== undefined, ...verdict }, undefined, 2)}\n`);
-  else for (const line of verdictLines(verdict, { fine, open, vouched: keys !== undefined })) print(`${line}\n`);
+  else print(auditText(verdict, { fine, open, vouched: keys !== undefined }));
   return fine ? EXIT.fine : EXIT.findings;
-}
-
-function verdictLines(verdict: Verdict, { fine, open, vouched }: { fine: boolean; open: boolean; vouched: boolean }): readonly string[] {
-  const { problems, more, notes, segments, lines, calls, head, signed, ended } = verdict;
-  const after = head && head.seq - (signed?.seq ?? 0);
-  return [
-    ...problems.map(({ segment, line, message }) => `wrong: segment ${segment}${line > 0 ? `, its line ${line}` : ''}: ${message}`),
-    ...(more > 0 ? [`and ${more} more`] : []),
-    ...notes.map((note) => `note: ${note}`),
-    `${lines} lines in ${segments} segments, ${calls} of them calls`,
-    ...(signed ? [`signed up to line ${signed.seq} at ${signed.time} by ${signed.key}`] : ['nothing is signed']),
-    ...(ended
-      ? []
-      : [
-          `the end is open: ${after ?? 0} lines after the last signature; whether others followed, and were cut off, the files cannot tell (--expect can)${open ? '' : ': wrong without --open'}`,
-        ]),
-    ...(vouched ? [] : ['who signed is not known: name the public key with --key']),
-    fine ? 'whole' : 'not whole',
-  ];
 }
 
 function headOption(text: string): Head {

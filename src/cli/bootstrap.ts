@@ -1,5 +1,6 @@
 /** `sallyport bootstrap`: the bootstrap of an Envoy that has everything from a control plane. */
 import { Command, Option } from 'commander';
+import { tlsFiles } from '../control/remote-options.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
 import { CONTROL_PLANE_HOST } from '../lib/spiffe.ts';
@@ -7,7 +8,7 @@ import { envoyBootstrap } from '../xds/envoy-bootstrap.ts';
 import { nodeJson } from '../xds/node.ts';
 import { addressOption, choiceOption, namespacedNameOption, socketOption } from './options.ts';
 import { printData } from './print.ts';
-import { addXdsOptions, identityFrom, tlsFiles, type XdsOptions } from './xds-options.ts';
+import { addXdsOptions, identityFrom, type XdsOptions } from './xds-options.ts';
 
 interface Options extends XdsOptions {
   readonly role: 'sidecar' | 'router';

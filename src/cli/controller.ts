@@ -1,12 +1,11 @@
 /** `sallyport controller`: the control plane alone. */
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import { Command } from 'commander';
 import { SALLYPORT_CONTROLLER } from '../api/gateway-api/common.ts';
-import { GUARD_LABEL, type GuardOptions } from '../control/admission/guard-options.ts';
+import { GUARD_LABEL } from '../control/admission/guard-options.ts';
+import { type GuardedOptions, guardFrom } from '../control/admission/guarded.ts';
 import { servedText } from '../control/event-text.ts';
 import type { OpenSource } from '../control/from-files.ts';
-import { checkDuties, serviceName } from '../control/kubernetes/duties.ts';
+import { type DutyOptions, dutiesOf } from '../control/kubernetes/asked.ts';
 import type { ControlEvent } from '../control/report.ts';
 import { type ClusterOptions, ISTIO_SYSTEM } from '../inputs/cluster.ts';
 import { ObservedObjects } from '../kube/observed.ts';
@@ -19,20 +18,10 @@ import { say, sayEvent } from './say.ts';
 import { serve } from './serve.ts';
 import { addClusterOptions, clusterAccess, demandSource } from './source-options.ts';
 
-interface Options extends ClusterOptions, InjectedOptions {
-  readonly webhook?: SocketAddress;
+interface Options extends ClusterOptions, InjectedOptions, GuardedOptions, DutyOptions {
   readonly meshConfig?: string;
   readonly ca?: string;
-  readonly caSecret?: string;
-  readonly rootMaps: boolean;
-  readonly webhookConfig?: string;
-  readonly validationConfig?: string;
-  readonly guardEgress?: GuardOptions['namespaces'];
-  readonly allowWideningBy: readonly string[];
-  readonly clusterTokens: boolean;
   readonly gateways: boolean;
-  readonly gatewayController: string;
-  readonly gatewayParameters?: string;
   readonly xds: SocketAddress;
   readonly xdsTls?: SocketAddress;
   readonly tokenJwks?: string;
@@ -132,8 +121,15 @@ export function controllerCommand(): Command {
       const { tokenJwks: jwks, tokenAudience: audience, tokenIssuer: issuer } = options;
       const tokens = { jwks, audience, issuer };
       const guard = guardFrom(options);
-      const webhook = options.webhook && { listen: options.webhook, injection: injectionFrom(options, options.revision ?? ''), guard };
-      const { cluster, service } = await dutiesOf(options, observed);
+      const injected = injectionFrom(options, options.revision ?? '');
+      const webhook = options.webhook && { listen: options.webhook, injection: injected, guard };
+      const place = {
+        namespace: options.istioNamespace ?? ISTIO_SYSTEM,
+        observed,
+        injection: injected,
+        access: () => clusterAccess(options),
+      };
+      const { cluster, service } = await dutiesOf(options, place);
       const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, cluster, service, statusAddress, keepMs, virtualHosts };
       const control = await startController(what, sayServed);
       say('ready');
@@ -154,37 +150,6 @@ function sourceOf(paths: readonly string[], options: Options, observer: Observed
     const access = await clusterAccess(options);
     return openKubernetesSource({ access, revision, istioNamespace, meshConfig, observer, gatewayController }, listener);
   };
-}
-
-/** Undefined where nothing is guarded. @throws SallyportError `usage` */
-function guardFrom({ guardEgress: namespaces, allowWideningBy: allowed, webhook }: Options): GuardOptions | undefined {
-  if (namespaces !== undefined && !webhook)
-    throw new SallyportError('usage', '--guard-egress is done at the webhook: say where API servers ask, with --webhook');
-  if (namespaces === undefined && allowed.length > 0)
-    throw new SallyportError('usage', '--allow-widening-by is about what is guarded: it needs --guard-egress');
-  return namespaces && { namespaces, allowed };
-}
-
-/** What the controller does in its cluster, and the Service by which it is called there. @throws SallyportError `usage` */
-async function dutiesOf(options: Options, observed: ObservedObjects | undefined) {
-  const { revision = '', istioNamespace: namespace = ISTIO_SYSTEM, clusterTokens: tokens, ...named } = options;
-  const wanted = { ...named, namespace, revision, tokens };
-  if (options.gatewayParameters !== undefined && !observed)
-    throw new SallyportError('usage', '--gateway-parameters is about what Gateways run on: it needs --gateways');
-  const isAny = checkDuties({ ...wanted, gateways: observed !== undefined });
-  if (!options.kube) return {};
-  const service = serviceName(revision, namespace);
-  if (!isAny) return { service };
-  const gateways = observed && {
-    observed,
-    controller: options.gatewayController,
-    parameters: options.gatewayParameters,
-    injection: injectionFrom(options, revision),
-    identity: `${hostname()}_${randomUUID()}`,
-  };
-  const { caSecret, webhookConfig, validationConfig, rootMaps } = options;
-  const access = await clusterAccess(options);
-  return { service, cluster: { access, namespace, revision, caSecret, webhookConfig, validationConfig, rootMaps, tokens, gateways } };
 }
 
 /** As of other control planes, but that what is published is in force when clients have acknowledged it. */

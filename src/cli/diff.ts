@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import type { Reader, SourceOptions } from '../inputs/reader.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { expectShortRun } from '../lib/short-run.ts';
 import { compare } from '../prove/diff.ts';
 import { comparisonReview, comparisonText } from '../report/comparison.ts';
 import { REVIEW_OUTPUTS, type ReviewOutput } from '../report/review.ts';
@@ -11,7 +12,6 @@ import { writeReview } from './answer.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { withProgress } from './progress.ts';
-import { expectShortRun } from './short-run.ts';
 import { addSourceOptions, answerFrom, demandSource } from './source-options.ts';
 
 interface DiffOptions extends SourceOptions {

@@ -4,13 +4,13 @@ import { Command } from 'commander';
 import { explainDumps, explainOver } from '../inputs/explained.ts';
 import type { Reader, SourceOptions } from '../inputs/reader.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { expectShortRun } from '../lib/short-run.ts';
 import type { Explanation } from '../prove/explain.ts';
 import { explanationText } from '../report/explanation.ts';
 import { type CallTarget, parseTarget } from '../simulate/call.ts';
 import { writeAnswer } from './answer.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, repeatable } from './options.ts';
-import { expectShortRun } from './short-run.ts';
 import { addSourceOptions, answerFrom, demandSource } from './source-options.ts';
 
 interface ExplainOptions extends SourceOptions {

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type FlowLine, followFlows } from '../flows/client.ts';
+import { type FlowLine, type FlowQuery, flowQuery, followFlows } from '../flows/client.ts';
 import { type Dropped, type Flow, PROTOCOLS, VERDICTS } from '../flows/flow.ts';
 import { runningShowers } from '../flows/socket.ts';
 import { shownAt, shownBy } from '../flows/watched.ts';
@@ -15,15 +15,9 @@ import { choiceOption, countOption, repeatable, socketOption } from './options.t
 import { print, printData } from './print.ts';
 import { say } from './say.ts';
 
-interface FlowsOptions {
-  readonly verdict: readonly string[];
-  readonly host: readonly string[];
-  readonly process: readonly string[];
-  readonly protocol: readonly string[];
-  readonly proxy: readonly string[];
+interface FlowsOptions extends FlowQuery {
   readonly admin?: SocketAddress;
   readonly run?: number;
-  readonly last: number;
   readonly output: 'text' | 'json';
 }
 
@@ -64,17 +58,13 @@ async function watch(options: FlowsOptions): Promise<number> {
   if (options.admin !== undefined && options.run !== undefined)
     throw new SallyportError('usage', '--admin and --run both say what to watch: give one of them.');
   const shown = options.admin ? shownAt(options.admin) : shownBy(await runningShowers(), options.run);
-  const query = new URLSearchParams();
-  for (const name of ['verdict', 'host', 'process', 'protocol', 'proxy'] as const)
-    for (const value of options[name]) query.append(name, value);
-  if (options.last > 0) query.append('last', String(options.last));
   const show = options.output === 'json' ? showJson : textShower();
   const stopped = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopped.abort());
   const { signal } = stopped;
   // Where the output is not taken, lines are not read either: what runs holds no more of them than it may, and says how many it left out.
   const taken = () => (process.stdout.writableNeedDrain ? once(process.stdout, 'drain', { signal }) : undefined);
-  await followFlows(shown, query, signal, { attached: () => say(`watching ${shown.name}`), line: show, taken });
+  await followFlows(shown, flowQuery(options), signal, { attached: () => say(`watching ${shown.name}`), line: show, taken });
   if (!signal.aborted) say(`${shown.name} has ended`);
   return EXIT.fine;
 }

@@ -2,10 +2,10 @@
 import { userInfo } from 'node:os';
 import { Command } from 'commander';
 import { addGrant, type Grant, readGrants, revokeGrant } from '../control/grants/grants-file.ts';
-import { grantsTaken, type Taken, tellOfGrants } from '../control/grants/tell.ts';
+import { listed, rowText } from '../control/grants/list.ts';
+import { type Taken, tellOfGrants } from '../control/grants/tell.ts';
 import { grantsFile } from '../control/grants/where.ts';
 import { SallyportError } from '../lib/errors.ts';
-import { printable } from '../lib/printable.ts';
 import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { parseAllowed } from '../policy/allow.ts';
 import { EXIT } from './exit.ts';
@@ -72,27 +72,12 @@ async function act(host: string | undefined, options: GrantOptions, file: string
   return taken(options.statusAddress, file, grant.id);
 }
 
-async function show(grants: readonly Grant[], file: string, { output, statusAddress }: GrantOptions): Promise<number> {
-  const now = Date.now();
-  const open = grants.some(({ until }) => Date.parse(until) > now);
-  const become = open ? await grantsTaken(statusAddress, file) : undefined;
-  const rows = grants.map((grant) => ({ ...grant, ...stateOf(Date.parse(grant.until) > now ? become?.(grant.id) : undefined) }));
+async function show(grants: readonly Grant[], file: string, { output, statusAddress: at }: GrantOptions): Promise<number> {
+  const { rows, unknown } = await listed(grants, file, at, Date.now());
   if (output === 'json') printData(`${JSON.stringify(rows, undefined, 2)}\n`);
-  else
-    for (const { id, hosts, namespace, by, until, reason, state, why } of rows)
-      print(
-        `${id}  ${state}  ${hosts.join(',')}  ${namespace}  until ${until}  by ${printable(by)}: ${printable(reason)}${why === undefined ? '' : `; it is not in force: ${printable(why)}`}\n`,
-      );
-  const unknown = rows.find(({ state }) => state === 'granted');
-  if (unknown) sayUnknown(become!(unknown.id), statusAddress, 'whether they are in force is not known');
+  else print(rows.map((row) => `${rowText(row)}\n`).join(''));
+  if (unknown) sayUnknown(unknown, at, 'whether they are in force is not known');
   return EXIT.fine;
-}
-
-/** `granted`: it has not ended, and nobody says whether it is in force. @param taken undefined for one that has ended */
-function stateOf(taken: Taken | undefined): { readonly state: string; readonly why?: string } {
-  if (taken === undefined) return { state: 'ended' };
-  if (taken.kind === 'not-in-force') return { state: 'not in force', why: taken.why };
-  return { state: taken.kind === 'in-force' ? 'in force' : 'granted' };
 }
 
 async function taken(at: SocketAddress, file: string, id: string): Promise<number> {

@@ -63,8 +63,9 @@ const DESCRIPTION = "An egress gateway and service mesh that speaks Istio's API.
 
 /** The manual's pages, by the names of their files. */
 export async function manualPages(): Promise<ReadonlyMap<string, string>> {
-  const { manual } = await import('./manual.ts');
-  return manual(DESCRIPTION, await Promise.all(COMMAND_NAMES.map((name) => commandOf(name, []))));
+  const { manualPages: pagesOf } = await import('../report/manual-pages.ts');
+  const commands = await Promise.all(COMMAND_NAMES.map((name) => commandOf(name, [])));
+  return pagesOf({ description: DESCRIPTION, version: productVersion(), commands, examples: EXAMPLES });
 }
 
 /** Runs a command line (without the program's name) and sets the process's exit code. */

@@ -4,11 +4,11 @@ import { analyzeFiles } from '../analysis/files.ts';
 import { unservedIn } from '../analysis/migration.ts';
 import { readMeshConfig } from '../inputs/files.ts';
 import { readSource, type SourceOptions } from '../inputs/reader.ts';
+import { expectShortRun } from '../lib/short-run.ts';
 import { migrationText } from '../report/migration.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { print } from './print.ts';
-import { expectShortRun } from './short-run.ts';
 import { addSourceOptions, demandSource, readerHost } from './source-options.ts';
 
 interface Options extends SourceOptions {

@@ -7,7 +7,7 @@ import type { SocketAddress } from '../lib/socket-address.ts';
 import { type ConfigOutput, configText } from '../report/proxy-config.ts';
 import type { Dump } from '../xds/config-dump/dump.ts';
 import type { Filters } from '../xds/config-dump/table.ts';
-import { KINDS, type Kind } from '../xds/config-dump/tables.ts';
+import { FILTERS, KINDS, type Kind } from '../xds/config-dump/tables.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, portOption, socketOption } from './options.ts';
 import { print } from './print.ts';
@@ -24,15 +24,6 @@ interface Options extends Filters {
 }
 
 const DEFAULT_ADMIN: SocketAddress = { address: '127.0.0.1', port: 15000 };
-
-/** Which filters each table takes. */
-const FILTERS: Readonly<Record<Kind, readonly (keyof Filters)[]>> = {
-  listeners: ['address', 'port'],
-  routes: ['name', 'fqdn'],
-  clusters: ['fqdn', 'port', 'subset', 'direction'],
-  endpoints: ['address', 'port', 'cluster', 'fqdn', 'status'],
-  secrets: ['name'],
-};
 
 const FILTER_TEXT: Readonly<Record<keyof Filters, string>> = {
   address: 'only with this IP address',

@@ -1,17 +1,19 @@
 /** `sallyport proxy`: the data plane of one proxy. */
 
 import { Command, Option } from 'commander';
+import type { AuditedOptions } from '../audit/options.ts';
+import { checkRemote, tlsFiles } from '../control/remote-options.ts';
 import type { EngineHost } from '../engine/contract.ts';
 import { ENGINES } from '../engine/starter.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
-import { type AuditedOptions, addAuditOptions, auditing } from './audit-options.ts';
+import { addAuditOptions, auditing } from './audit-options.ts';
 import { addressOption, choiceOption, countOption, defaulted, durationOption, namespacedNameOption, socketOption } from './options.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { serve } from './serve.ts';
 import { showing } from './shown.ts';
-import { addXdsOptions, identityFrom, tlsFiles, type XdsOptions } from './xds-options.ts';
+import { addXdsOptions, identityFrom, type XdsOptions } from './xds-options.ts';
 
 interface ProxyOptions extends XdsOptions, AuditedOptions {
   readonly keep?: string;
@@ -104,7 +106,7 @@ export function proxyCommand(): Command {
       if (xds) {
         // The thread that will carry the traffic loads its modules beside this one.
         prestartWorker();
-        const { checkRemote, serveRemote } = await import('./remote-proxy.ts');
+        const { serveRemote } = await import('./remote-proxy.ts');
         checkRemote({ ...options, paths });
         if (!role || !workload)
           throw new SallyportError('usage', 'say who the proxy is: --xds needs --role ROLE --workload NAMESPACE/NAME');
@@ -116,12 +118,12 @@ export function proxyCommand(): Command {
           concurrency: options.concurrency,
           keep: options.keep,
           drainMs: options.drainDuration,
+          pod: { at: options.metricsAddress, probes: options.appProbes },
           status: command.getOptionValueSource('statusAddress') === 'cli' ? options.statusAddress : undefined,
         };
-        const pod = { at: options.metricsAddress, probes: options.appProbes };
         const { grace } = options;
         process.exitCode = await watching({ ...options, engine: 'embedded' }, (watched) =>
-          serveRemote({ remote, tls: tlsFiles(xds, options), grace, pod, watched }),
+          serveRemote({ remote, tls: tlsFiles(xds, options), grace, watched }),
         );
         return;
       }

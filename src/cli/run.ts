@@ -2,17 +2,19 @@
 
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError } from 'commander';
+import type { AuditedOptions } from '../audit/options.ts';
 import { keepFromProxy, withoutProxyCredentials } from '../control/contained/forward-proxy.ts';
 import type { HiddenFile } from '../control/contained/hidden-folders.ts';
 import type { PolicyRead } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import { type Via, viaOf } from '../control/local/via.ts';
+import { reopenLogsOnSignal } from '../control/serve.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { checkWritable } from '../lib/output-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { type Allowed, parseAllowed } from '../policy/allow.ts';
-import { type AuditedOptions, addAuditOptions, auditing } from './audit-options.ts';
+import { addAuditOptions, auditing } from './audit-options.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
 import { defaulted, durationOption, failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from './options.ts';
@@ -20,7 +22,6 @@ import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
 import { REPORT, writeOrSay, writeReport } from './report-file.ts';
 import { engineHostFor, say, sayOrEnd, sayUnfollowed } from './say.ts';
-import { reopenLogsOnSignal } from './serve.ts';
 import { showing } from './shown.ts';
 
 interface RunOptions extends UpOptions, AuditedOptions {
@@ -201,7 +202,7 @@ async function cooperative(words: readonly string[], paths: readonly string[], o
         environment: withoutProxyCredentials(environment(), via),
         began: (control) => {
           for (const line of readyLines(options, control.report)) say(line);
-          return reopenLogsOnSignal(() => control);
+          return reopenLogsOnSignal(() => control, say);
         },
       }),
     ),

@@ -1,16 +1,16 @@
 /** `sallyport up`: a whole mesh for one machine. */
 
 import { Command } from 'commander';
+import type { AuditedOptions } from '../audit/options.ts';
 import { type Beside, consoleBeside } from '../console/beside.ts';
 import type { Counted } from '../control/contained/counted-flows.ts';
 import type { LocalMesh } from '../control/local/start.ts';
 import { viaOf } from '../control/local/via.ts';
 import type { ControlEvent } from '../control/report.ts';
-import type { FlowHub } from '../flows/hub.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { checkWritable } from '../lib/output-file.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
-import { type AuditedOptions, addAuditOptions, auditing } from './audit-options.ts';
+import { addAuditOptions, auditing } from './audit-options.ts';
 import { addConsoleOption, type ConsoleAt } from './console-options.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
@@ -68,7 +68,10 @@ export function upCommand(): Command {
           serve(async (ended) => {
             let mesh: LocalMesh | undefined;
             const asked = { ...(await localMeshOptions(options, via)), allowAll: options.wouldDeny ?? false };
-            if (counts && flows) counted = await counting(flows, asked.namespace, () => mesh);
+            if (counts && flows) {
+              const { countFlows } = await import('../control/contained/counted-flows.ts');
+              counted = await countFlows(flows, say, { namespace: asked.namespace, registry: () => mesh?.control.report.mesh.registry });
+            }
             let beside: Beside | undefined;
             const tell = (event: ControlEvent) => {
               sayOrEnd(ended)(event);
@@ -94,17 +97,6 @@ export function upCommand(): Command {
     const kept = conclude(print);
     const refused = counted && (await sayCounted(counted, ['sallyport', 'up', ...paths], options));
     process.exitCode = code === EXIT.fine && (!kept || refused) ? EXIT.findings : code;
-  });
-}
-
-async function counting(flows: FlowHub, namespace: string, mesh: () => LocalMesh | undefined): Promise<Counted> {
-  const [{ countFlows }, { allowedAs }] = await Promise.all([
-    import('../control/contained/counted-flows.ts'),
-    import('../control/contained/allowed-as.ts'),
-  ]);
-  return countFlows(flows, say, (target) => {
-    const running = mesh();
-    return running && allowedAs(running.control.report.mesh.registry, namespace, target);
   });
 }
 

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import type { Reader, SourceOptions } from '../inputs/reader.ts';
 import { readStatements } from '../inputs/statements.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { expectShortRun } from '../lib/short-run.ts';
 import type { AdversaryVerdict } from '../prove/verdict.ts';
 import { verifyMesh } from '../prove/verify.ts';
 import { REVIEW_OUTPUTS, type ReviewOutput } from '../report/review.ts';
@@ -12,7 +13,6 @@ import { writeReview } from './answer.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, exemptOption, rangesOption } from './options.ts';
 import { withProgress } from './progress.ts';
-import { expectShortRun } from './short-run.ts';
 import { addSourceOptions, answerFrom, demandSource } from './source-options.ts';
 
 interface VerifyOptions extends SourceOptions {

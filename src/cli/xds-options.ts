@@ -1,11 +1,8 @@
 /** Options of commands whose proxy has everything from a control plane: who it is, and how it reaches that. */
 import { isIP } from 'node:net';
-import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { SallyportError } from '../lib/errors.ts';
+import type { XdsTlsOptions } from '../control/remote-options.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
-import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
-import type { TlsFiles } from '../xds/ads/client-credentials.ts';
 import { labelsOption } from './options.ts';
 
 /** Who the proxy's workload is, beside its name. */
@@ -15,12 +12,7 @@ export interface WorkloadOptions {
   readonly ip: string;
 }
 
-export interface XdsOptions extends WorkloadOptions {
-  readonly xdsTokenFile?: string;
-  readonly xdsCa?: string;
-  readonly xdsCert?: string;
-  readonly xdsKey?: string;
-}
+export type XdsOptions = WorkloadOptions & XdsTlsOptions;
 
 export function addWorkloadOptions(command: Command): Command {
   return command
@@ -51,29 +43,4 @@ export function identityFrom(
   { label: labels, serviceAccount, ip }: WorkloadOptions,
 ): ProxyIdentity {
   return { type, name, namespace, labels, serviceAccount, addresses: [ip], locality: '' };
-}
-
-/** Undefined for plaintext. Throws `usage` for plaintext that would leave the machine, and for files that are of no use without others. */
-export function tlsFiles({ address, port }: SocketAddress, { xdsCa, xdsCert, xdsKey, xdsTokenFile }: XdsOptions): TlsFiles | undefined {
-  if (port === 0) throw new SallyportError('usage', '--xds needs the port of the control plane, e.g. 127.0.0.1:15010');
-  if ((xdsCert === undefined) !== (xdsKey === undefined))
-    throw new SallyportError('usage', '--xds-cert and --xds-key go together: name the certificate chain and its private key');
-  if (xdsTokenFile !== undefined && xdsCa === undefined)
-    throw new SallyportError(
-      'usage',
-      '--xds-token-file needs --xds-ca: a token is shown to nobody but the control plane. Name the file with the certificates of those who may be that',
-    );
-  if (xdsCa === undefined) {
-    if (xdsCert !== undefined)
-      throw new SallyportError('usage', '--xds-cert needs --xds-ca: the file with the certificates of those who may be the control plane');
-    if (!isLoopbackAddress(address))
-      throw new SallyportError(
-        'usage',
-        `--xds ${address}:${port}: without TLS a control plane is asked only at a loopback address, as 127.0.0.1. Name whom to trust with --xds-ca`,
-      );
-    return undefined;
-  }
-  const own = xdsCert !== undefined && xdsKey !== undefined ? { own: { certificate: resolve(xdsCert), key: resolve(xdsKey) } } : {};
-  const token = xdsTokenFile === undefined ? {} : { token: resolve(xdsTokenFile) };
-  return { ca: resolve(xdsCa), ...own, ...token };
 }

@@ -29,6 +29,25 @@ const LONGEST_LINE = 1024 * 1024;
 /** Of what says why calls are not shown, characters. */
 const LONGEST_WHY = 200;
 
+/** Which flows are asked for; of a list each value will do, and none asks for all. */
+export interface FlowQuery {
+  readonly verdict: readonly string[];
+  readonly host: readonly string[];
+  readonly process: readonly string[];
+  readonly protocol: readonly string[];
+  readonly proxy: readonly string[];
+  /** So many of those that have ended, first. */
+  readonly last: number;
+}
+
+export function flowQuery(asked: FlowQuery): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const name of ['verdict', 'host', 'process', 'protocol', 'proxy'] as const)
+    for (const value of asked[name]) query.append(name, value);
+  if (asked.last > 0) query.append('last', String(asked.last));
+  return query;
+}
+
 /** Resolves when the watched process ends or the signal comes; rejects with `flows-unreachable` if it does not answer. */
 export async function followFlows(
   { name, where, missing }: Shown,

@@ -4,7 +4,9 @@ import type { FlowHub } from '../../flows/hub.ts';
 import { allowOption } from '../../lib/allow-option.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
 import { splitAddress } from '../../lib/socket-address.ts';
-import { Calls, type CallsOptions } from './calls.ts';
+import type { Registry } from '../../registry/model.ts';
+import { allowedAs } from './allowed-as.ts';
+import { Calls } from './calls.ts';
 import type { CallsMade } from './report.ts';
 
 export interface Counted {
@@ -12,15 +14,25 @@ export interface Counted {
   end(): CallsMade;
 }
 
+export interface CountedMesh {
+  /** Of this machine's workload. */
+  readonly namespace: string;
+  /** Undefined as long as nothing is in force. */
+  readonly registry: () => Registry | undefined;
+}
+
 /** Counts every call of the sidecar from now on, and says which hosts are refused, or would be. */
-export async function countFlows(hub: FlowHub, say: (line: string) => void, allowedAs: CallsOptions['allowedAs']): Promise<Counted> {
+export async function countFlows(hub: FlowHub, say: (line: string) => void, { namespace, registry }: CountedMesh): Promise<Counted> {
   let by: Flow['process'];
   const calls = new Calls({
     say,
     callerOf: () => by && { pid: by.pid, command: by.name },
     // What --allow is for `run` the command `allow` prints as resources.
     allowing: (target) => `sallyport ${allowOption(target).replace(/^--/, '')}`,
-    allowedAs,
+    allowedAs: (target) => {
+      const known = registry();
+      return known && allowedAs(known, namespace, target);
+    },
     date: () => new Date().toISOString(),
   });
   const add = (flow: Flow) => {

@@ -1,8 +1,6 @@
 /** The manual: a page for the program and one for each command, of the same description that `--help` is made of. */
 import type { Command } from 'commander';
-import { productVersion } from '../lib/version.ts';
-import { type ManualPage, type ManualSection, manualName, manualText } from '../report/manual.ts';
-import { EXAMPLES } from './examples.ts';
+import { type ManualPage, type ManualSection, manualName, manualText } from './manual.ts';
 
 /** What exit codes mean; `run` has one of its own. */
 const EXIT_STATUS: ManualSection = {
@@ -16,10 +14,19 @@ const EXIT_STATUS: ManualSection = {
   ],
 };
 
-/** The pages' texts, by the names of their files. @param commands every command of the program */
-export function manual(description: string, commands: readonly Command[]): ReadonlyMap<string, string> {
-  const pages = [overview(description, commands), ...commands.map(pageOf)];
-  return new Map(pages.map((page) => [`${manualName(page)}.1`, manualText(page, productVersion())]));
+export interface Described {
+  readonly description: string;
+  readonly version: string;
+  /** Every command of the program. */
+  readonly commands: readonly Command[];
+  /** Command lines that show a command at work, by its name. */
+  readonly examples: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The pages' texts, by the names of their files. */
+export function manualPages({ description, version, commands, examples }: Described): ReadonlyMap<string, string> {
+  const pages = [overview(description, commands), ...commands.map((command) => pageOf(command, examples[command.name()] ?? []))];
+  return new Map(pages.map((page) => [`${manualName(page)}.1`, manualText(page, version)]));
 }
 
 function overview(description: string, commands: readonly Command[]): ManualPage {
@@ -35,7 +42,7 @@ function overview(description: string, commands: readonly Command[]): ManualPage
   };
 }
 
-function pageOf(command: Command): ManualPage {
+function pageOf(command: Command, examples: readonly string[]): ManualPage {
   const help = command.createHelp();
   const options = (one: Command) =>
     help.visibleOptions(one).map((option) => ({ term: help.optionTerm(option), text: help.optionDescription(option) }));
@@ -54,7 +61,7 @@ function pageOf(command: Command): ManualPage {
       { heading: 'Options', entries: options(command) },
       ...inner.map((one) => ({ heading: `Options of ${one.name()}`, entries: options(one) })),
     ],
-    examples: EXAMPLES[command.name()] ?? [],
+    examples,
     seeAlso: ['sallyport'],
   };
 }
