@@ -96,7 +96,8 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
     if (closed) {
       const declared = knownAddress(host, deps.names());
       const allowed = declared !== undefined && closed.isDeclared({ ip: declared, port });
-      if (!allowed && !(await closed.held?.allows(request.target, connection.remoteAddress))) {
+      // Nothing is waited for where nobody can be asked.
+      if (!allowed && !(closed.held && (await closed.held.allows(request.target, connection.remoteAddress)))) {
         closed.observer.refused(request.target, connection.remoteAddress, protocol);
         if (!connection.socket.destroyed) connection.socket.end(refusalReply(request));
         resume('close');
