@@ -48,7 +48,7 @@ import type { PeerModes } from './peer-authentication.ts';
 import { packed, toDuration } from './proto.ts';
 import { adsSource } from './secrets.ts';
 import { throughAssignment, throughTransport } from './through.ts';
-import { applyUpstreamTls } from './tls-context.ts';
+import { applyAutoSni, applyUpstreamTls } from './tls-context.ts';
 
 const DYNAMIC_FORWARD_PROXY = 'envoy.clusters.dynamic_forward_proxy';
 
@@ -158,8 +158,11 @@ function applyMeshTls(draft: ClusterDraft, target: Target, { secrets }: Notes): 
   const kind = meshTls(target);
   if (kind === 'none') return;
   const names = policy.tls?.subjectAltNames ?? [];
-  const sni = policy.tls?.sni || dnsSrvClusterName(service.hostname, port.number, subset?.name);
+  const dynamic = service.resolution === 'DynamicDNS';
+  // There the name that is called is the SNI, save for subsets.
+  const sni = policy.tls?.sni || (dynamic && !subset ? '' : dnsSrvClusterName(service.hostname, port.number, subset?.name));
   const transport = upstreamMeshTls(secrets, sni, names.length > 0 ? names : target.behind.identities, isHttp2Draft(draft));
+  if (kind === 'all' && policy.tls && dynamic) applyAutoSni(draft, { ...policy.tls, sni }, service);
   if (kind === 'all') cluster.transportSocket = transport;
   else cluster.transportSocketMatches = meshTransports(transport);
 }
@@ -217,7 +220,7 @@ function originates({ settings, policy, rule }: Target): boolean {
 
 /** Sets how the cluster finds its endpoints and returns those that it finds now; undefined if there is nothing to make a cluster of. */
 function discover(cluster: Cluster, target: Target): readonly Endpoint[] | undefined {
-  const { settings, service, port, policy, passthrough } = target;
+  const { settings, service, port, passthrough } = target;
   const { config } = settings;
   const type = discoveryType(service, settings.proxyType);
   if (typeof throughOfTarget(target) === 'object') {
@@ -227,7 +230,7 @@ function discover(cluster: Cluster, target: Target): readonly Endpoint[] | undef
   }
   if (type === 'dynamic') {
     if (!isHttp(port.protocol) && port.protocol !== 'TLS') return undefined;
-    return dynamicForwardProxy(cluster, service, config, policy);
+    return dynamicForwardProxy(cluster, target);
   }
   if (type === Cluster_DiscoveryType.ORIGINAL_DST || passthrough) {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST };
@@ -321,11 +324,12 @@ export function discoveryType({ resolution }: Service, proxyType: 'sidecar' | 'r
   }
 }
 
-function dynamicForwardProxy(cluster: Cluster, service: Service, config: MeshConfig, { tls }: PortPolicy): readonly Endpoint[] {
+function dynamicForwardProxy(cluster: Cluster, { service, settings: { config }, policy: { tls }, subset }: Target): readonly Endpoint[] {
   const typedConfig = packed(DynamicForwardProxyClusterSchema, {
     clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: dnsCacheConfig(service.hostname, config) },
     // Envoy insists on names that are verified unless told otherwise: without verification, or with an SNI that is not the name called.
-    allowInsecureClusterOptions: tls?.insecureSkipVerify === true || Boolean(tls?.sni) || (tls?.subjectAltNames.length ?? 0) > 0,
+    allowInsecureClusterOptions:
+      tls?.insecureSkipVerify === true || Boolean(tls?.sni) || (tls?.mode === 'ISTIO_MUTUAL' && subset !== undefined),
   });
   cluster.clusterDiscoveryType = {
     case: 'clusterType',

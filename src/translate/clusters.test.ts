@@ -6,7 +6,9 @@ import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts
 import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterConfigSchema } from '../xds/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { unpack } from '../xds/unpack.ts';
 import { buildClusters } from './clusters.ts';
 import { startTranslation, type TranslateContext } from './context.ts';
 import type { Mesh } from './model.ts';
@@ -141,6 +143,35 @@ test('what a rule leaves out of TCP keepalives is the mesh’s; where it asks fo
     .tcpKeepalive!;
   assert.deepEqual([keepaliveProbes, keepaliveTime, keepaliveInterval], [3, 60, 5]);
   assert.equal(clusters.get(`outbound|80|v1|${host}`)?.clusterDiscoveryType.value, Cluster_DiscoveryType.ORIGINAL_DST);
+});
+
+test('the certificate of a name that is looked up as it is called has to name it, whatever SNI and names the rule has', () => {
+  const entry = object(
+    'ServiceEntry',
+    's',
+    "{ hosts: ['*.example.com'], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DYNAMIC_DNS }",
+  );
+  const verified = (tls: string) => {
+    const rule = object('DestinationRule', 'd', `{ host: '*.example.com', trafficPolicy: { tls: { ${tls} } } }`);
+    const cluster = clustersOf(entry + rule).get('outbound|80||*.example.com')!;
+    const http = unpack(Object.values(cluster.typedExtensionProtocolOptions)[0], HttpProtocolOptionsSchema, 'options');
+    assert.ok(cluster.clusterDiscoveryType.case === 'clusterType');
+    const { allowInsecureClusterOptions } = unpack(cluster.clusterDiscoveryType.value.typedConfig, ClusterConfigSchema, 'cluster');
+    const { autoSni = false, autoSanValidation = false } = http.upstreamHttpProtocolOptions ?? {};
+    return { autoSni, autoSanValidation, allowInsecureClusterOptions };
+  };
+  const byName = { autoSni: true, autoSanValidation: true, allowInsecureClusterOptions: false };
+  const bySni = { autoSni: false, autoSanValidation: true, allowInsecureClusterOptions: true };
+  assert.deepEqual(verified('mode: SIMPLE'), byName);
+  assert.deepEqual(verified('mode: SIMPLE, subjectAltNames: [www.example.com]'), byName);
+  assert.deepEqual(verified('mode: SIMPLE, sni: www.example.com'), bySni);
+  assert.deepEqual(verified('mode: ISTIO_MUTUAL'), byName);
+  assert.deepEqual(verified('mode: ISTIO_MUTUAL, sni: www.example.com'), bySni);
+  assert.deepEqual(verified('mode: SIMPLE, insecureSkipVerify: true'), {
+    autoSni: true,
+    autoSanValidation: false,
+    allowInsecureClusterOptions: true,
+  });
 });
 
 test('locality failover needs outlier detection; the nearer locality has the higher priority', () => {

@@ -31,7 +31,7 @@ export function applyUpstreamTls(
   secrets: SecretReferences,
   origin: Resource,
 ): void {
-  applyAutoSni(draft, tls);
+  applyAutoSni(draft, tls, service);
   // A ServiceEntry's names stand in for those of the rule.
   const names = tls.subjectAltNames.length > 0 || service.registry !== 'External' ? tls.subjectAltNames : service.subjectAltNames;
   const common = create(CommonTlsContextSchema, {
@@ -53,12 +53,20 @@ function transportSocket(commonTlsContext: CommonTlsContext, sni: string): Trans
   });
 }
 
-/** Without an SNI of its own a rule takes the request's host for it, and the server's certificate must then name that host. */
-function applyAutoSni(draft: ClusterDraft, { sni, subjectAltNames, insecureSkipVerify }: ClientTlsSettings): void {
-  if (sni) return;
+/**
+ * Without an SNI of its own a rule takes the request's host for it, and the server's certificate must then name that host. Of names that are looked up
+ * as they are called (DYNAMIC_DNS) it must do so in any case: the rule's names stand for all of them.
+ */
+export function applyAutoSni(
+  draft: ClusterDraft,
+  { sni, subjectAltNames, insecureSkipVerify }: Pick<ClientTlsSettings, 'sni' | 'subjectAltNames' | 'insecureSkipVerify'>,
+  { resolution }: Service,
+): void {
+  const verifiesHost = !insecureSkipVerify && (resolution === 'DynamicDNS' || (!sni && subjectAltNames.length === 0));
+  if (sni && !verifiesHost) return;
   httpOptions(draft).upstreamHttpProtocolOptions = create(UpstreamHttpProtocolOptionsSchema, {
-    autoSni: true,
-    autoSanValidation: subjectAltNames.length === 0 && !insecureSkipVerify,
+    autoSni: !sni,
+    autoSanValidation: verifiesHost,
   });
 }
 
