@@ -140,7 +140,7 @@ function mergedRules(rules: readonly Rule[]): readonly Merged[] {
 
 /** Whether what is exported to `wider` is seen wherever `exportTo` names. */
 function isSeenWhere(exportTo: ReadonlySet<string>, wider: ReadonlySet<string>): boolean {
-  return exportTo.size === 0 ? wider.size === 0 : wider.isSupersetOf(exportTo);
+  return exportTo.size === 0 ? wider.size === 0 : [...exportTo].every((namespace) => wider.has(namespace));
 }
 
 function mostSpecific(rules: Rules | undefined, hostname: string): readonly Merged[] {

@@ -21,7 +21,7 @@ import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../xds/
 import { ClusterConfigSchema as DynamicForwardProxyClusterSchema } from '../xds/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
 import { isIpv4, isIpv6 } from './addresses.ts';
 import { bindingFor, declaredPorts } from './binding.ts';
-import { type PortPeers, takesMeshTls } from './clusters-peers.ts';
+import { type PortPeers, serverNames, takesMeshTls } from './clusters-peers.ts';
 import {
   applyConnectionPool,
   applyH2Upgrade,
@@ -115,7 +115,7 @@ export function outboundCluster(target: Target, notes: Notes): Cluster | undefin
   const { tls } = policy;
   if (!sniDnat) applyMeshTls(draft, target, notes);
   if (!sniDnat && target.rule && (tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL') && originates(target)) {
-    applyUpstreamTls(draft, tls, service, notes.secrets, target.rule);
+    applyUpstreamTls(draft, tls, service, namesBehind(target), notes.secrets, target.rule);
   }
   weighLocalities(cluster, endpoints, localitySetting(target));
   if (cluster.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS && endpoints.length > 0) {
@@ -161,10 +161,14 @@ function applyMeshTls(draft: ClusterDraft, target: Target, { secrets }: Notes): 
   const dynamic = service.resolution === 'DynamicDNS';
   // There the name that is called is the SNI, save for subsets.
   const sni = policy.tls?.sni || (dynamic && !subset ? '' : dnsSrvClusterName(service.hostname, port.number, subset?.name));
-  const transport = upstreamMeshTls(secrets, sni, names.length > 0 ? names : target.behind.identities, isHttp2Draft(draft));
+  const transport = upstreamMeshTls(secrets, sni, names.length > 0 ? names : namesBehind(target), isHttp2Draft(draft));
   if (kind === 'all' && policy.tls && dynamic) applyAutoSni(draft, { ...policy.tls, sni }, service);
   if (kind === 'all') cluster.transportSocket = transport;
   else cluster.transportSocketMatches = meshTransports(transport);
+}
+
+function namesBehind({ service, behind, settings }: Target): readonly string[] {
+  return serverNames(service, behind, settings.config.trustDomainAliases);
 }
 
 /** `those that take it`: endpoints tell by their metadata. */
@@ -177,7 +181,8 @@ function meshTls({ settings, service, policy, behind, passthrough, rule }: Targe
   // Where the client dials endpoints by their address, nothing tells the proxy which of them it is.
   if (dialled && !behind.all) return 'none';
   if (peers.ofNamespace(service.namespace) === 'DISABLE') return 'none';
-  return dialled && settings.proxyType === 'sidecar' ? 'all' : 'those that take it';
+  // A gateway's cluster has its endpoints over EDS, unless the rule asks for passthrough.
+  return passthrough || (dialled && settings.proxyType === 'sidecar') ? 'all' : 'those that take it';
 }
 
 function localitySetting({ policy, settings }: Target): LocalitySetting | undefined {

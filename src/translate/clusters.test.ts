@@ -7,6 +7,7 @@ import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterConfigSchema } from '../xds/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
+import { UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { unpack } from '../xds/unpack.ts';
 import { buildClusters } from './clusters.ts';
@@ -69,6 +70,15 @@ test('inbound: one cluster a port that the workload serves, from 127.0.0.6 to th
   const local = clustersOf(SERVER, WEB, { inboundTrafficPolicy: { mode: 'LOCALHOST' } }).get('inbound|8080||');
   assert.equal(local?.clusterDiscoveryType.value, Cluster_DiscoveryType.STATIC);
   assert.equal(local?.upstreamBindConfig, undefined);
+});
+
+test('inbound: what a rule limits on connections of HTTP/2 holds at the server too', () => {
+  const rule = object('DestinationRule', 'web', '{ host: web, trafficPolicy: { connectionPool: { http: { maxConcurrentStreams: 7 } } } }');
+  const options = clustersOf(SERVER + rule, WEB).get('inbound|8080||')!.typedExtensionProtocolOptions[HttpProtocolOptionsSchema.typeName];
+  const { upstreamProtocolOptions } = unpack(options, HttpProtocolOptionsSchema, 'options');
+  assert.ok(upstreamProtocolOptions.case === 'explicitHttpConfig');
+  const { protocolConfig } = upstreamProtocolOptions.value;
+  assert.equal(protocolConfig.case === 'http2ProtocolOptions' && protocolConfig.value.maxConcurrentStreams, 7);
 });
 
 test('inbound: `ingress` of a Sidecar replaces the ports of services', () => {
@@ -172,6 +182,41 @@ test('the certificate of a name that is looked up as it is called has to name it
     autoSanValidation: false,
     allowInsecureClusterOptions: true,
   });
+});
+
+test('whom a server may be: what its ServiceEntry names and the accounts of its endpoints, in every trust domain of the mesh', () => {
+  const entry = object(
+    'ServiceEntry',
+    's',
+    `{ hosts: [s.example.com], location: MESH_INTERNAL, resolution: STATIC, subjectAltNames: ['spiffe://cluster.local/ns/x/sa/y', s.example.com],
+       ports: [{ number: 80, name: http, protocol: HTTP }], endpoints: [{ address: 192.0.2.1, serviceAccount: z }] }`,
+  );
+  const names = (tls: string) => {
+    const rule = object('DestinationRule', 'd', `{ host: s.example.com, trafficPolicy: { tls: { ${tls} } } }`);
+    const clusters = clustersOf(entry + rule, proxyOf(), { trustDomainAliases: ['old.td'] });
+    const config = clusters.get('outbound|80||s.example.com')!.transportSocket!.configType;
+    assert.ok(config.case === 'typedConfig');
+    const { validationContextType } = unpack(config.value, UpstreamTlsContextSchema, 'TLS').commonTlsContext!;
+    assert.ok(validationContextType.case === 'combinedValidationContext');
+    return validationContextType.value.defaultValidationContext!.matchSubjectAltNames.map(({ matchPattern }) => matchPattern.value);
+  };
+  const all = [
+    's.example.com',
+    'spiffe://cluster.local/ns/default/sa/z',
+    'spiffe://cluster.local/ns/x/sa/y',
+    'spiffe://old.td/ns/default/sa/z',
+    'spiffe://old.td/ns/x/sa/y',
+  ];
+  assert.deepEqual(names('mode: ISTIO_MUTUAL'), all);
+  assert.deepEqual(names('mode: SIMPLE'), all);
+  assert.deepEqual(names('mode: SIMPLE, subjectAltNames: [own]'), ['own']);
+});
+
+test('where a rule asks for passthrough, gateways too have the mesh’s TLS for all of the cluster', () => {
+  const rule = object('DestinationRule', 'web', '{ host: web, trafficPolicy: { loadBalancer: { simple: PASSTHROUGH } } }');
+  const taking = SERVER.replace('labels: { app: web }', 'labels: { app: web, security.istio.io/tlsMode: istio }');
+  const cluster = clustersOf(taking + rule, proxyOf({ type: 'router' })).get('outbound|80||web.default.svc.cluster.local')!;
+  assert.deepEqual([cluster.transportSocket?.name, cluster.transportSocketMatches.length], ['envoy.transport_sockets.tls', 0]);
 });
 
 test('locality failover needs outlier detection; the nearer locality has the higher priority', () => {

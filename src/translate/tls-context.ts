@@ -23,17 +23,18 @@ import type { SecretReferences } from './secrets.ts';
 
 export const TLS_TRANSPORT_SOCKET = 'envoy.transport_sockets.tls';
 
-/** Sets the TLS of modes SIMPLE and MUTUAL; `origin` is the DestinationRule. The caller refuses the other modes or leaves them plain. */
+/** Sets the TLS of modes SIMPLE and MUTUAL; `behind` are the names that servers may have where the rule says none, `origin` is the DestinationRule. The caller refuses the other modes or leaves them plain. */
 export function applyUpstreamTls(
   draft: ClusterDraft,
   tls: ClientTlsSettings,
   service: Service,
+  behind: readonly string[],
   secrets: SecretReferences,
   origin: Resource,
 ): void {
   applyAutoSni(draft, tls, service);
-  // A ServiceEntry's names stand in for those of the rule.
-  const names = tls.subjectAltNames.length > 0 || service.registry !== 'External' ? tls.subjectAltNames : service.subjectAltNames;
+  // What a ServiceEntry knows of its servers stands in for the names of the rule.
+  const names = tls.subjectAltNames.length > 0 || service.registry !== 'External' ? tls.subjectAltNames : behind;
   const common = create(CommonTlsContextSchema, {
     tlsParams: {
       tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
