@@ -36,7 +36,7 @@ import {
   useHttp2,
 } from './clusters-policy.ts';
 import { type Refusal, upstreamRefusal } from './clusters-refusal.ts';
-import { type PortPolicy, withoutEffect } from './destination-rule-policy.ts';
+import { type PortPolicy, statedMode, withoutEffect } from './destination-rule-policy.ts';
 import { dnsCacheConfig } from './dns-cache.ts';
 import { usableEndpoints } from './endpoints.ts';
 import { type Client, type LocalitySetting, localityGroups, weighLocalities } from './endpoints-locality.ts';
@@ -195,12 +195,15 @@ function assignment(target: Target, found: readonly Endpoint[]): ClusterLoadAssi
   const setting = localitySetting(target);
   const failsOver = policy.outlierDetection !== undefined;
   const peers = meshTls(target) === 'those that take it' ? settings.peers! : undefined;
+  const stated = statedMode(target.rule?.spec.trafficPolicy, subset?.trafficPolicy, target.port.number);
   // Where the proxy does not count, all have the same.
-  return assignments.get([client, target.endpoints], [name, subset, setting, failsOver, peers, ...found], () => {
+  return assignments.get([client, target.endpoints], [name, subset, setting, failsOver, peers, stated, ...found], () => {
     // Endpoints say that they take the mesh's TLS only where that makes a difference.
-    const endpoints = found.map((each) =>
-      each.tlsMode === 'istio' && !(peers && takesMeshTls(each, peers)) ? { ...each, tlsMode: 'disabled' as const } : each,
-    );
+    const takes = (each: Endpoint) => peers !== undefined && (stated ? stated === 'ISTIO_MUTUAL' : takesMeshTls(each, peers));
+    const endpoints = found.map((each) => {
+      const tlsMode = takes(each) ? ('istio' as const) : ('disabled' as const);
+      return each.tlsMode === tlsMode ? each : { ...each, tlsMode };
+    });
     return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: localityGroups(endpoints, client, setting, failsOver) });
   });
 }

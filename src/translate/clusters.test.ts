@@ -219,6 +219,25 @@ test('where a rule asks for passthrough, gateways too have the mesh’s TLS for 
   assert.deepEqual([cluster.transportSocket?.name, cluster.transportSocketMatches.length], ['envoy.transport_sockets.tls', 0]);
 });
 
+test('settings of a port that say nothing of TLS leave it to the rule which endpoints take the mesh’s', () => {
+  const taking = SERVER.replace('labels: { app: web }', 'labels: { app: web, security.istio.io/tlsMode: istio }');
+  const modes = (text: string, tls: string) => {
+    const rule = object(
+      'DestinationRule',
+      'web',
+      `{ host: web, trafficPolicy: { ${tls}, portLevelSettings: [{ port: { number: 80 }, loadBalancer: { simple: RANDOM } }] } }`,
+    );
+    const { endpoints } = buildClusters(contextOf(meshFromText(text + rule), proxyOf()));
+    const found = endpoints.find(({ clusterName }) => clusterName === 'outbound|80||web.default.svc.cluster.local')!.endpoints;
+    return found.flatMap(({ lbEndpoints }) =>
+      lbEndpoints.map(({ metadata }) => metadata?.filterMetadata['envoy.transport_socket_match']?.tlsMode),
+    );
+  };
+  assert.deepEqual(modes(taking, 'tls: { mode: DISABLE }'), [undefined]);
+  assert.deepEqual(modes(SERVER, 'tls: { mode: ISTIO_MUTUAL }'), ['istio']);
+  assert.deepEqual(modes(taking, 'loadBalancer: { simple: RANDOM }'), ['istio']);
+});
+
 test('locality failover needs outlier detection; the nearer locality has the higher priority', () => {
   const entry = object(
     'ServiceEntry',

@@ -59,7 +59,10 @@ test('a server binds the target port of a Service over the router, else its own 
 
 test('a client of a gateway that does not say what it wants is given up in time', () => {
   const servers = gateway('g', server(443, 'HTTPS', 'a.example.com', ', tls: { mode: ISTIO_MUTUAL }'));
-  const { listenerFilters, listenerFiltersTimeout, continueOnListenerFiltersTimeout } = listenerOf(translated(servers, ROUTER), '0.0.0.0_443');
+  const { listenerFilters, listenerFiltersTimeout, continueOnListenerFiltersTimeout } = listenerOf(
+    translated(servers, ROUTER),
+    '0.0.0.0_443',
+  );
   assert.deepEqual(
     listenerFilters.map(({ name }) => name),
     ['envoy.filters.listener.tls_inspector'],
