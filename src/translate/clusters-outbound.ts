@@ -243,7 +243,8 @@ function discover(cluster: Cluster, target: Target): readonly Endpoint[] | undef
   if (type === Cluster_DiscoveryType.ORIGINAL_DST || passthrough) {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST };
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
-    if (service.registry === 'External' && port.targetPort !== port.number) {
+    // Where a rule asks for passthrough, the port that was called stays.
+    if (service.registry === 'External' && service.resolution === 'Passthrough' && port.targetPort !== port.number) {
       cluster.lbConfig = {
         case: 'originalDstLbConfig',
         value: {

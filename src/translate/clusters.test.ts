@@ -238,6 +238,22 @@ test('settings of a port that say nothing of TLS leave it to the rule which endp
   assert.deepEqual(modes(taking, 'loadBalancer: { simple: RANDOM }'), ['istio']);
 });
 
+test('a targetPort holds where the client’s address is dialled, unless a rule asks for that: then the port that was called stays', () => {
+  const port = (resolution: string, host: string) => {
+    const entry = object(
+      'ServiceEntry',
+      's',
+      `{ hosts: [s.example.com], addresses: [203.0.113.1], ports: [{ number: 80, name: tcp, protocol: TCP, targetPort: 8080 }], resolution: ${resolution} }`,
+    );
+    const rule = object('DestinationRule', 'd', `{ host: ${host}, trafficPolicy: { loadBalancer: { simple: PASSTHROUGH } } }`);
+    const { clusterDiscoveryType, lbConfig } = clustersOf(entry + rule).get('outbound|80||s.example.com')!;
+    assert.equal(clusterDiscoveryType.value, Cluster_DiscoveryType.ORIGINAL_DST);
+    return lbConfig.case === 'originalDstLbConfig' ? lbConfig.value.upstreamPortOverride : undefined;
+  };
+  assert.equal(port('NONE', 'other.example.com'), 8080);
+  assert.equal(port('DNS', 's.example.com'), undefined);
+});
+
 test('locality failover needs outlier detection; the nearer locality has the higher priority', () => {
   const entry = object(
     'ServiceEntry',
