@@ -6,6 +6,7 @@ import { isHttp, isHttp2, isTcp, isTls, kubernetesProtocol, parseProtocol } from
 test('protocols are read in any case; what is unknown is to be sniffed', () => {
   assert.equal(parseProtocol('https'), 'HTTPS');
   assert.equal(parseProtocol('gRPC-Web'), 'GRPC-Web');
+  assert.equal(parseProtocol('HTTP_PROXY'), 'HTTP');
   assert.equal(parseProtocol('constructor'), 'Unsupported');
   assert.equal(parseProtocol(undefined), 'Unsupported');
 });

@@ -6,6 +6,8 @@ const PROTOCOLS: ReadonlyMap<string, Protocol> = new Map(
     http2: 'HTTP2',
     grpc: 'GRPC',
     'grpc-web': 'GRPC-Web',
+    // Requests to a proxy are read as those to any other server.
+    http_proxy: 'HTTP',
     https: 'HTTPS',
     tls: 'TLS',
     tcp: 'TCP',

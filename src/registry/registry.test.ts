@@ -48,16 +48,20 @@ test('a ServiceEntry makes a service for each host, with its ports and one alloc
   assert.deepEqual(addressesOf(registry, 'a.example.com'), ['a.example.com:8080']);
 });
 
-test('no address is allocated for wildcards, resolution NONE and where addresses are declared', () => {
+test('no address is allocated for wildcards, resolution NONE, where addresses are declared and where a label says so', () => {
   const ports = 'ports: [{ number: 80, name: http, protocol: HTTP }]';
   const registry = registryOf(
     serviceEntry('w', `{ hosts: ['*.example.com'], ${ports}, resolution: DYNAMIC_DNS }`) +
       serviceEntry('none', `{ hosts: [n.example.com], ${ports}, resolution: NONE }`) +
-      serviceEntry('a', `{ hosts: [a.example.com], ${ports}, resolution: DNS, addresses: [203.0.113.1] }`),
+      serviceEntry('a', `{ hosts: [a.example.com], ${ports}, resolution: DNS, addresses: [203.0.113.1] }`) +
+      serviceEntry('l', `{ hosts: [l.example.com], ${ports}, resolution: DNS }`).replace(
+        'name: l,',
+        'name: l, labels: { networking.istio.io/enable-autoallocate-ip: "false" },',
+      ),
   );
   assert.deepEqual(
     registry.services.map(({ autoAddresses }) => autoAddresses),
-    [[], [], []],
+    [[], [], [], []],
   );
 });
 

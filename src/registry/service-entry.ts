@@ -42,14 +42,23 @@ export function serviceEntryServices(resource: ResourceOf<'ServiceEntry'>, mesh:
   }));
 }
 
+/** By which an entry asks for no allocated addresses. */
+const AUTO_ALLOCATES = 'networking.istio.io/enable-autoallocate-ip';
+
 /** Istio's rule: a host gets an address if it is no wildcard, declares none itself, and is not reached at the address that the client resolved. */
 export function wantsAutoAddress(service: Service): boolean {
   return (
     service.registry === 'External' &&
+    allocates(service.labels) &&
     service.addresses.length === 0 &&
     service.resolution !== 'Passthrough' &&
     !service.hostname.startsWith('*')
   );
+}
+
+/** Whether the labels of an entry leave it addresses that are allocated. */
+export function allocates(labels: Readonly<Record<string, string>>): boolean {
+  return labels[AUTO_ALLOCATES]?.toLowerCase() !== 'false';
 }
 
 /** A network of one address is that address, as in Istio: then routes serve it as a host, too. */

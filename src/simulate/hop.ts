@@ -76,10 +76,15 @@ function hasFilter({ name: listener, listenerFilters }: Listener, name: string, 
   );
 }
 
-/** Whether the listener looks at what the client says first, and bytes that say nothing have to come: for a client that waits for the server it waits for ever. */
+/**
+ * Whether the listener looks at what the client says first, and bytes that say nothing have to come: for a client that waits for the server it waits for
+ * ever, or until it gives the connection up.
+ */
 function waitsForClient(listener: Listener, { destination: { port }, payload }: Call): boolean {
-  const { listenerFiltersTimeout: timeout } = listener;
-  if (payload.tls || payload.http || !timeout || timeout.seconds !== 0n || timeout.nanos !== 0) return false;
+  if (payload.tls || payload.http) return false;
+  const { listenerFiltersTimeout: timeout, continueOnListenerFiltersTimeout: goesOn } = listener;
+  const endless = timeout !== undefined && timeout.seconds === 0n && timeout.nanos === 0;
+  if (!endless && goesOn) return false;
   return hasFilter(listener, TLS_INSPECTOR, port) || hasFilter(listener, HTTP_INSPECTOR, port);
 }
 

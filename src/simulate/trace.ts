@@ -40,7 +40,7 @@ export interface Hop {
   readonly cluster: string;
   /** What was followed from here on is a copy of the request, which the application never hears of. */
   readonly copy: boolean;
-  /** The port on which it first waits, without an end, for what the client says, to tell what it is; undefined where the client spoke, or need not. */
+  /** The port on which it first waits for what the client says, to tell what it is, and does nothing without; undefined where the client spoke, or need not. */
   readonly waitsOn?: number;
   /** TLS ended here, and only clients with a certificate that is trusted got in. */
   readonly demandsCertificate?: boolean;

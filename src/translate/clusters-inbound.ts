@@ -8,7 +8,7 @@ import { isHttp2, parseProtocol } from '../registry/protocol.ts';
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { type BindConfig, BindConfigSchema } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
-import { applyConnectionPool, type ClusterDraft, finish, useClientProtocol, useHttp2 } from './clusters-policy.ts';
+import { applyConnectionPool, applyHttp2Settings, type ClusterDraft, finish, useClientProtocol, useHttp2 } from './clusters-policy.ts';
 import type { TranslateContext } from './context.ts';
 import { portPolicy } from './destination-rule-policy.ts';
 import { addressOf } from './endpoints.ts';
@@ -101,6 +101,7 @@ function buildCluster({ port, protocol, target, services, connectionPool, origin
   if (isHttp2(protocol)) useHttp2(draft);
   else if (protocol === 'Unsupported') useClientProtocol(draft);
   applyConnectionPool(draft, connectionPool, config);
+  applyHttp2Settings(draft, connectionPool);
   if (target) {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.STATIC };
     cluster.loadAssignment = create(ClusterLoadAssignmentSchema, {

@@ -21,7 +21,7 @@ import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../xds/
 import { ClusterConfigSchema as DynamicForwardProxyClusterSchema } from '../xds/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
 import { isIpv4, isIpv6 } from './addresses.ts';
 import { bindingFor, declaredPorts } from './binding.ts';
-import { type PortPeers, takesMeshTls } from './clusters-peers.ts';
+import { type PortPeers, serverNames, takesMeshTls } from './clusters-peers.ts';
 import {
   applyConnectionPool,
   applyH2Upgrade,
@@ -37,7 +37,7 @@ import {
   useHttp2,
 } from './clusters-policy.ts';
 import { type Refusal, upstreamRefusal } from './clusters-refusal.ts';
-import { type PortPolicy, withoutEffect } from './destination-rule-policy.ts';
+import { type PortPolicy, statedMode, withoutEffect } from './destination-rule-policy.ts';
 import { dnsCacheConfig } from './dns-cache.ts';
 import { usableEndpoints } from './endpoints.ts';
 import { type Client, type LocalitySetting, localityGroups, weighLocalities } from './endpoints-locality.ts';
@@ -50,7 +50,7 @@ import type { PeerModes } from './peer-authentication.ts';
 import { packed, toDuration } from './proto.ts';
 import { adsSource } from './secrets.ts';
 import { throughAssignment, throughTransport } from './through.ts';
-import { applyUpstreamTls } from './tls-context.ts';
+import { applyAutoSni, applyUpstreamTls } from './tls-context.ts';
 
 const DYNAMIC_FORWARD_PROXY = 'envoy.clusters.dynamic_forward_proxy';
 
@@ -119,7 +119,7 @@ export function outboundCluster(target: Target, notes: Notes): Cluster | undefin
   const { tls } = policy;
   if (!sniDnat) applyMeshTls(draft, target, notes);
   if (!sniDnat && target.rule && (tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL') && originates(target)) {
-    applyUpstreamTls(draft, tls, service, notes.secrets, target.rule);
+    applyUpstreamTls(draft, tls, service, namesBehind(target), notes.secrets, target.rule);
   }
   weighLocalities(cluster, endpoints, localitySetting(target));
   if (cluster.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS && endpoints.length > 0) {
@@ -162,10 +162,17 @@ function applyMeshTls(draft: ClusterDraft, target: Target, { secrets }: Notes): 
   const kind = meshTls(target);
   if (kind === 'none') return;
   const names = policy.tls?.subjectAltNames ?? [];
-  const sni = policy.tls?.sni || dnsSrvClusterName(service.hostname, port.number, subset?.name);
-  const transport = upstreamMeshTls(secrets, sni, names.length > 0 ? names : target.behind.identities, isHttp2Draft(draft));
+  const dynamic = service.resolution === 'DynamicDNS';
+  // There the name that is called is the SNI, save for subsets.
+  const sni = policy.tls?.sni || (dynamic && !subset ? '' : dnsSrvClusterName(service.hostname, port.number, subset?.name));
+  const transport = upstreamMeshTls(secrets, sni, names.length > 0 ? names : namesBehind(target), isHttp2Draft(draft));
+  if (kind === 'all' && policy.tls && dynamic) applyAutoSni(draft, { ...policy.tls, sni }, service);
   if (kind === 'all') cluster.transportSocket = transport;
   else cluster.transportSocketMatches = meshTransports(transport);
+}
+
+function namesBehind({ service, behind, settings }: Target): readonly string[] {
+  return serverNames(service, behind, settings.config.trustDomainAliases);
 }
 
 /** `those that take it`: endpoints tell by their metadata. */
@@ -178,7 +185,8 @@ function meshTls({ settings, service, policy, behind, passthrough, rule }: Targe
   // Where the client dials endpoints by their address, nothing tells the proxy which of them it is.
   if (dialled && !behind.all) return 'none';
   if (peers.ofNamespace(service.namespace) === 'DISABLE') return 'none';
-  return dialled && settings.proxyType === 'sidecar' ? 'all' : 'those that take it';
+  // A gateway's cluster has its endpoints over EDS, unless the rule asks for passthrough.
+  return passthrough || (dialled && settings.proxyType === 'sidecar') ? 'all' : 'those that take it';
 }
 
 function localitySetting({ policy, settings }: Target): LocalitySetting | undefined {
@@ -191,12 +199,15 @@ function assignment(target: Target, found: readonly Endpoint[]): ClusterLoadAssi
   const setting = localitySetting(target);
   const failsOver = policy.outlierDetection !== undefined;
   const peers = meshTls(target) === 'those that take it' ? settings.peers! : undefined;
+  const stated = statedMode(target.rule?.spec.trafficPolicy, subset?.trafficPolicy, target.port.number);
   // Where the proxy does not count, all have the same.
-  return assignments.get([client, target.endpoints], [name, subset, setting, failsOver, peers, ...found], () => {
+  return assignments.get([client, target.endpoints], [name, subset, setting, failsOver, peers, stated, ...found], () => {
     // Endpoints say that they take the mesh's TLS only where that makes a difference.
-    const endpoints = found.map((each) =>
-      each.tlsMode === 'istio' && !(peers && takesMeshTls(each, peers)) ? { ...each, tlsMode: 'disabled' as const } : each,
-    );
+    const takes = (each: Endpoint) => peers !== undefined && (stated ? stated === 'ISTIO_MUTUAL' : takesMeshTls(each, peers));
+    const endpoints = found.map((each) => {
+      const tlsMode = takes(each) ? ('istio' as const) : ('disabled' as const);
+      return each.tlsMode === tlsMode ? each : { ...each, tlsMode };
+    });
     return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: localityGroups(endpoints, client, setting, failsOver) });
   });
 }
@@ -221,7 +232,7 @@ function originates({ settings, policy, rule }: Target): boolean {
 
 /** Sets how the cluster finds its endpoints and returns those that it finds now; undefined if there is nothing to make a cluster of. */
 function discover(cluster: Cluster, target: Target): readonly Endpoint[] | undefined {
-  const { settings, service, port, policy, passthrough } = target;
+  const { settings, service, port, passthrough } = target;
   const { config } = settings;
   const type = discoveryType(service, settings.proxyType);
   if (typeof throughOfTarget(target) === 'object') {
@@ -231,12 +242,13 @@ function discover(cluster: Cluster, target: Target): readonly Endpoint[] | undef
   }
   if (type === 'dynamic') {
     if (!isHttp(port.protocol) && port.protocol !== 'TLS') return undefined;
-    return dynamicForwardProxy(cluster, service, config, policy);
+    return dynamicForwardProxy(cluster, target);
   }
   if (type === Cluster_DiscoveryType.ORIGINAL_DST || passthrough) {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST };
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
-    if (service.registry === 'External' && port.targetPort !== port.number) {
+    // Where a rule asks for passthrough, the port that was called stays.
+    if (service.registry === 'External' && service.resolution === 'Passthrough' && port.targetPort !== port.number) {
       cluster.lbConfig = {
         case: 'originalDstLbConfig',
         value: {
@@ -325,11 +337,12 @@ export function discoveryType({ resolution }: Service, proxyType: 'sidecar' | 'r
   }
 }
 
-function dynamicForwardProxy(cluster: Cluster, service: Service, config: MeshConfig, { tls }: PortPolicy): readonly Endpoint[] {
+function dynamicForwardProxy(cluster: Cluster, { service, settings: { config }, policy: { tls }, subset }: Target): readonly Endpoint[] {
   const typedConfig = packed(DynamicForwardProxyClusterSchema, {
     clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: dnsCacheConfig(service.hostname, config) },
     // Envoy insists on names that are verified unless told otherwise: without verification, or with an SNI that is not the name called.
-    allowInsecureClusterOptions: tls?.insecureSkipVerify === true || Boolean(tls?.sni) || (tls?.subjectAltNames.length ?? 0) > 0,
+    allowInsecureClusterOptions:
+      tls?.insecureSkipVerify === true || Boolean(tls?.sni) || (tls?.mode === 'ISTIO_MUTUAL' && subset !== undefined),
   });
   cluster.clusterDiscoveryType = {
     case: 'clusterType',

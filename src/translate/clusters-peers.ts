@@ -1,6 +1,6 @@
 /** Who is behind a port of a service, as far as the mesh's mutual TLS has to know it. */
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
-import { spiffeId } from '../lib/spiffe.ts';
+import { inTrustDomain, spiffeId } from '../lib/spiffe.ts';
 import type { Endpoint, Service } from '../registry/model.ts';
 import type { PeerModes } from './peer-authentication.ts';
 
@@ -15,13 +15,8 @@ const NOBODY: PortPeers = { identities: [], all: false };
 const kept = { lists: new Memo<PortPeers>(), equal: new Memo<PortPeers>() };
 
 /** Equal for lists that come to the same. `peers` undefined: proxies have no identities. */
-export function portPeers(
-  { meshExternal }: Service,
-  endpoints: readonly Endpoint[],
-  peers: PeerModes | undefined,
-  trustDomain: string,
-): PortPeers {
-  if (!peers || meshExternal || endpoints.length === 0) return NOBODY;
+export function portPeers(endpoints: readonly Endpoint[], peers: PeerModes | undefined, trustDomain: string): PortPeers {
+  if (!peers || endpoints.length === 0) return NOBODY;
   return kept.lists.get([peers, endpoints, trustDomain], NO_INPUTS, () => {
     const accounts = endpoints
       // An entry that states no account and takes no TLS is nobody who could show an identity.
@@ -31,6 +26,17 @@ export function portPeers(
     const all = endpoints.every((each) => takesMeshTls(each, peers));
     return kept.equal.get([peers, `${all} ${identities.join(' ')}`], NO_INPUTS, () => ({ identities, all }));
   });
+}
+
+/** The names of which a server's certificate has to have one, where the rule has none: of its ServiceEntry, and whom the endpoints may be. */
+export function serverNames(
+  { subjectAltNames }: Service,
+  { identities }: PortPeers,
+  trustDomainAliases: readonly string[],
+): readonly string[] {
+  const named = [...subjectAltNames, ...identities];
+  const renamed = named.flatMap((name) => trustDomainAliases.flatMap((alias) => inTrustDomain(name, alias)));
+  return [...new Set([...named, ...renamed])].sort();
 }
 
 export function takesMeshTls({ tlsMode, namespace, labels, port }: Endpoint, peers: PeerModes): boolean {

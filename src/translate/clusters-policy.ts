@@ -117,7 +117,7 @@ export function applyRetryBudget(cluster: Cluster, budget: TrafficPolicy['retryB
   if (!budget || !limits) return;
   const retryBudget = create(CircuitBreakers_Thresholds_RetryBudgetSchema, {
     ...(budget.percent !== undefined ? { budgetPercent: { value: budget.percent } } : {}),
-    ...(budget.minRetryConcurrency !== undefined ? { minRetryConcurrency: budget.minRetryConcurrency } : {}),
+    ...(positive(budget.minRetryConcurrency) ? { minRetryConcurrency: budget.minRetryConcurrency } : {}),
   });
   // The limits may be those that clusters share.
   cluster.circuitBreakers = create(CircuitBreakersSchema, { thresholds: [{ ...limits, retryBudget }] });

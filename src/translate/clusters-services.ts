@@ -71,7 +71,7 @@ export function serviceClusters(context: TranslateContext): ServiceClusters {
       const needs = kept.needs.get([config, rule ?? NO_RULE], NO_INPUTS, () => needsOf(rule, config));
       const endpoints = service.ports.map((port) => registry.endpoints(service, port));
       const inClusters = needs.weights || discoveryType(service, proxy.type) !== Cluster_DiscoveryType.EDS ? endpoints : NO_ENDPOINTS;
-      const behind = service.ports.map((_, at) => portPeers(service, endpoints[at]!, peers, config.trustDomain));
+      const behind = service.ports.map((_, at) => portPeers(endpoints[at]!, peers, config.trustDomain));
       return { service, rule, client: clientOf(context, needs), endpoints, inClusters, behind };
     },
     clusters(inputs) {

@@ -6,7 +6,10 @@ import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts
 import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterConfigSchema } from '../xds/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
+import { UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { unpack } from '../xds/unpack.ts';
 import { buildClusters } from './clusters.ts';
 import { startTranslation, type TranslateContext } from './context.ts';
 import type { Mesh } from './model.ts';
@@ -67,6 +70,15 @@ test('inbound: one cluster a port that the workload serves, from 127.0.0.6 to th
   const local = clustersOf(SERVER, WEB, { inboundTrafficPolicy: { mode: 'LOCALHOST' } }).get('inbound|8080||');
   assert.equal(local?.clusterDiscoveryType.value, Cluster_DiscoveryType.STATIC);
   assert.equal(local?.upstreamBindConfig, undefined);
+});
+
+test('inbound: what a rule limits on connections of HTTP/2 holds at the server too', () => {
+  const rule = object('DestinationRule', 'web', '{ host: web, trafficPolicy: { connectionPool: { http: { maxConcurrentStreams: 7 } } } }');
+  const options = clustersOf(SERVER + rule, WEB).get('inbound|8080||')!.typedExtensionProtocolOptions[HttpProtocolOptionsSchema.typeName];
+  const { upstreamProtocolOptions } = unpack(options, HttpProtocolOptionsSchema, 'options');
+  assert.ok(upstreamProtocolOptions.case === 'explicitHttpConfig');
+  const { protocolConfig } = upstreamProtocolOptions.value;
+  assert.equal(protocolConfig.case === 'http2ProtocolOptions' && protocolConfig.value.maxConcurrentStreams, 7);
 });
 
 test('inbound: `ingress` of a Sidecar replaces the ports of services', () => {
@@ -141,6 +153,105 @@ test('what a rule leaves out of TCP keepalives is the mesh’s; where it asks fo
     .tcpKeepalive!;
   assert.deepEqual([keepaliveProbes, keepaliveTime, keepaliveInterval], [3, 60, 5]);
   assert.equal(clusters.get(`outbound|80|v1|${host}`)?.clusterDiscoveryType.value, Cluster_DiscoveryType.ORIGINAL_DST);
+});
+
+test('the certificate of a name that is looked up as it is called has to name it, whatever SNI and names the rule has', () => {
+  const entry = object(
+    'ServiceEntry',
+    's',
+    "{ hosts: ['*.example.com'], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DYNAMIC_DNS }",
+  );
+  const verified = (tls: string) => {
+    const rule = object('DestinationRule', 'd', `{ host: '*.example.com', trafficPolicy: { tls: { ${tls} } } }`);
+    const cluster = clustersOf(entry + rule).get('outbound|80||*.example.com')!;
+    const http = unpack(Object.values(cluster.typedExtensionProtocolOptions)[0], HttpProtocolOptionsSchema, 'options');
+    assert.ok(cluster.clusterDiscoveryType.case === 'clusterType');
+    const { allowInsecureClusterOptions } = unpack(cluster.clusterDiscoveryType.value.typedConfig, ClusterConfigSchema, 'cluster');
+    const { autoSni = false, autoSanValidation = false } = http.upstreamHttpProtocolOptions ?? {};
+    return { autoSni, autoSanValidation, allowInsecureClusterOptions };
+  };
+  const byName = { autoSni: true, autoSanValidation: true, allowInsecureClusterOptions: false };
+  const bySni = { autoSni: false, autoSanValidation: true, allowInsecureClusterOptions: true };
+  assert.deepEqual(verified('mode: SIMPLE'), byName);
+  assert.deepEqual(verified('mode: SIMPLE, subjectAltNames: [www.example.com]'), byName);
+  assert.deepEqual(verified('mode: SIMPLE, sni: www.example.com'), bySni);
+  assert.deepEqual(verified('mode: ISTIO_MUTUAL'), byName);
+  assert.deepEqual(verified('mode: ISTIO_MUTUAL, sni: www.example.com'), bySni);
+  assert.deepEqual(verified('mode: SIMPLE, insecureSkipVerify: true'), {
+    autoSni: true,
+    autoSanValidation: false,
+    allowInsecureClusterOptions: true,
+  });
+});
+
+test('whom a server may be: what its ServiceEntry names and the accounts of its endpoints, in every trust domain of the mesh', () => {
+  const entry = object(
+    'ServiceEntry',
+    's',
+    `{ hosts: [s.example.com], location: MESH_INTERNAL, resolution: STATIC, subjectAltNames: ['spiffe://cluster.local/ns/x/sa/y', s.example.com],
+       ports: [{ number: 80, name: http, protocol: HTTP }], endpoints: [{ address: 192.0.2.1, serviceAccount: z }] }`,
+  );
+  const names = (tls: string) => {
+    const rule = object('DestinationRule', 'd', `{ host: s.example.com, trafficPolicy: { tls: { ${tls} } } }`);
+    const clusters = clustersOf(entry + rule, proxyOf(), { trustDomainAliases: ['old.td'] });
+    const config = clusters.get('outbound|80||s.example.com')!.transportSocket!.configType;
+    assert.ok(config.case === 'typedConfig');
+    const { validationContextType } = unpack(config.value, UpstreamTlsContextSchema, 'TLS').commonTlsContext!;
+    assert.ok(validationContextType.case === 'combinedValidationContext');
+    return validationContextType.value.defaultValidationContext!.matchSubjectAltNames.map(({ matchPattern }) => matchPattern.value);
+  };
+  const all = [
+    's.example.com',
+    'spiffe://cluster.local/ns/default/sa/z',
+    'spiffe://cluster.local/ns/x/sa/y',
+    'spiffe://old.td/ns/default/sa/z',
+    'spiffe://old.td/ns/x/sa/y',
+  ];
+  assert.deepEqual(names('mode: ISTIO_MUTUAL'), all);
+  assert.deepEqual(names('mode: SIMPLE'), all);
+  assert.deepEqual(names('mode: SIMPLE, subjectAltNames: [own]'), ['own']);
+});
+
+test('where a rule asks for passthrough, gateways too have the mesh’s TLS for all of the cluster', () => {
+  const rule = object('DestinationRule', 'web', '{ host: web, trafficPolicy: { loadBalancer: { simple: PASSTHROUGH } } }');
+  const taking = SERVER.replace('labels: { app: web }', 'labels: { app: web, security.istio.io/tlsMode: istio }');
+  const cluster = clustersOf(taking + rule, proxyOf({ type: 'router' })).get('outbound|80||web.default.svc.cluster.local')!;
+  assert.deepEqual([cluster.transportSocket?.name, cluster.transportSocketMatches.length], ['envoy.transport_sockets.tls', 0]);
+});
+
+test('settings of a port that say nothing of TLS leave it to the rule which endpoints take the mesh’s', () => {
+  const taking = SERVER.replace('labels: { app: web }', 'labels: { app: web, security.istio.io/tlsMode: istio }');
+  const modes = (text: string, tls: string) => {
+    const rule = object(
+      'DestinationRule',
+      'web',
+      `{ host: web, trafficPolicy: { ${tls}, portLevelSettings: [{ port: { number: 80 }, loadBalancer: { simple: RANDOM } }] } }`,
+    );
+    const { endpoints } = buildClusters(contextOf(meshFromText(text + rule), proxyOf()));
+    const found = endpoints.find(({ clusterName }) => clusterName === 'outbound|80||web.default.svc.cluster.local')!.endpoints;
+    return found.flatMap(({ lbEndpoints }) =>
+      lbEndpoints.map(({ metadata }) => metadata?.filterMetadata['envoy.transport_socket_match']?.tlsMode),
+    );
+  };
+  assert.deepEqual(modes(taking, 'tls: { mode: DISABLE }'), [undefined]);
+  assert.deepEqual(modes(SERVER, 'tls: { mode: ISTIO_MUTUAL }'), ['istio']);
+  assert.deepEqual(modes(taking, 'loadBalancer: { simple: RANDOM }'), ['istio']);
+});
+
+test('a targetPort holds where the client’s address is dialled, unless a rule asks for that: then the port that was called stays', () => {
+  const port = (resolution: string, host: string) => {
+    const entry = object(
+      'ServiceEntry',
+      's',
+      `{ hosts: [s.example.com], addresses: [203.0.113.1], ports: [{ number: 80, name: tcp, protocol: TCP, targetPort: 8080 }], resolution: ${resolution} }`,
+    );
+    const rule = object('DestinationRule', 'd', `{ host: ${host}, trafficPolicy: { loadBalancer: { simple: PASSTHROUGH } } }`);
+    const { clusterDiscoveryType, lbConfig } = clustersOf(entry + rule).get('outbound|80||s.example.com')!;
+    assert.equal(clusterDiscoveryType.value, Cluster_DiscoveryType.ORIGINAL_DST);
+    return lbConfig.case === 'originalDstLbConfig' ? lbConfig.value.upstreamPortOverride : undefined;
+  };
+  assert.equal(port('NONE', 'other.example.com'), 8080);
+  assert.equal(port('DNS', 's.example.com'), undefined);
 });
 
 test('locality failover needs outlier detection; the nearer locality has the higher priority', () => {

@@ -51,6 +51,19 @@ export function subsetPolicy(ofRule: PortPolicy, { trafficPolicy }: Subset, port
   };
 }
 
+/**
+ * The TLS mode that a rule states for a port, by which Istio tells endpoints apart where the cluster's own TLS is the mesh's: `portLevelSettings` that say
+ * nothing of it leave the general one in force here, though the cluster does not have it.
+ */
+export function statedMode(
+  rule: TrafficPolicy | undefined,
+  subset: TrafficPolicy | undefined,
+  port: number,
+): ClientTlsSettings['mode'] | undefined {
+  const of = (policy: TrafficPolicy | undefined) => policy && (settingsOfPort(policy, port)?.tls ?? policy.tls)?.mode;
+  return of(subset) ?? of(rule);
+}
+
 function settingsOfPort({ portLevelSettings }: TrafficPolicy, port: number): TrafficPolicy['portLevelSettings'][number] | undefined {
   return portLevelSettings.find((each) => each.port?.number === port);
 }

@@ -211,6 +211,51 @@ test('a DestinationRule with a workloadSelector is seen by nobody else: not in i
   assert.equal(ruleFor('istio-system', { app: 'sleep' }, ofRoot), 'of-root');
 });
 
+test('rules for one host that are exported differently are not merged: of those the youngest holds, as in Istio', () => {
+  const named = (...rules: readonly string[]) => {
+    const mesh = meshFromText(serviceEntry('s', 'www.example.com', 'shop') + rules.join(''));
+    return (namespace: string) => {
+      const found = scopeFor(proxyOf({ namespace }), mesh).destinationRuleFor('www.example.com');
+      return found && [found.metadata.name, ...found.spec.subsets.map(({ name }) => name)].join(' ');
+    };
+  };
+  const subset = (name: string) => `, subsets: [{ name: ${name}, labels: { v: x } }]`;
+  const open = (name: string, more = '') => rule(name, 'www.example.com', 'shop', `${subset(name)}${more}`);
+  const kept = named(open('old'), open('kept', ", exportTo: ['.']"));
+  assert.equal(kept('shop'), 'kept kept');
+  assert.equal(kept('default'), 'old old');
+  const widened = named(open('kept', ", exportTo: ['.']"), open('wider', ", exportTo: ['.', default]"));
+  assert.equal(widened('shop'), 'kept kept wider', 'what is seen wherever the older is joins it');
+  assert.equal(widened('default'), 'wider wider');
+  const apart = named(open('a'), open('b', ", exportTo: ['*']"), open('c'));
+  assert.equal(apart('shop'), 'c c', 'it joins the oldest, and stands after the one that it does not join');
+});
+
+test('a DestinationRule of a host that hides itself is not made up for by one of a wider host beside it', () => {
+  const mesh = meshFromText(
+    serviceEntry('s', 'www.example.com', 'shop') +
+      rule('exact', 'www.example.com', 'shop', ', exportTo: [elsewhere]') +
+      rule('wide', '*.example.com', 'shop') +
+      rule('mesh', '*', 'istio-system'),
+  );
+  const ruleFor = (namespace: string) => scopeFor(proxyOf({ namespace }), mesh).destinationRuleFor('www.example.com')?.metadata.name;
+  assert.equal(ruleFor('elsewhere'), 'exact');
+  assert.equal(ruleFor('default'), 'mesh');
+  assert.equal(ruleFor('shop'), 'wide', 'in its own namespace it does not count at all');
+});
+
+test('a rule without a workloadSelector stays beside one with it, also where both are private', () => {
+  const mesh = meshFromText(
+    serviceEntry('s', 'www.example.com') +
+      rule('selected', 'www.example.com', 'default', ', workloadSelector: { matchLabels: { app: sleep } }') +
+      rule('all', 'www.example.com', 'default', ", exportTo: ['.']"),
+  );
+  const ruleFor = (labels: Record<string, string>) =>
+    scopeFor(proxyOf({ labels }), mesh).destinationRuleFor('www.example.com')?.metadata.name;
+  assert.equal(ruleFor({ app: 'sleep' }), 'selected');
+  assert.equal(ruleFor({ app: 'other' }), 'all');
+});
+
 test('calls that nothing declares may be led to a proxy, by its name in the workload’s namespace', () => {
   const policyOf = (egressProxy: string) => {
     const sidecar = object(

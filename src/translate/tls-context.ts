@@ -23,17 +23,18 @@ import type { SecretReferences } from './secrets.ts';
 
 export const TLS_TRANSPORT_SOCKET = 'envoy.transport_sockets.tls';
 
-/** Sets the TLS of modes SIMPLE and MUTUAL; `origin` is the DestinationRule. The caller refuses the other modes or leaves them plain. */
+/** Sets the TLS of modes SIMPLE and MUTUAL; `behind` are the names that servers may have where the rule says none, `origin` is the DestinationRule. The caller refuses the other modes or leaves them plain. */
 export function applyUpstreamTls(
   draft: ClusterDraft,
   tls: ClientTlsSettings,
   service: Service,
+  behind: readonly string[],
   secrets: SecretReferences,
   origin: Resource,
 ): void {
-  applyAutoSni(draft, tls);
-  // A ServiceEntry's names stand in for those of the rule.
-  const names = tls.subjectAltNames.length > 0 || service.registry !== 'External' ? tls.subjectAltNames : service.subjectAltNames;
+  applyAutoSni(draft, tls, service);
+  // What a ServiceEntry knows of its servers stands in for the names of the rule.
+  const names = tls.subjectAltNames.length > 0 || service.registry !== 'External' ? tls.subjectAltNames : behind;
   const common = create(CommonTlsContextSchema, {
     tlsParams: {
       tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
@@ -53,12 +54,20 @@ function transportSocket(commonTlsContext: CommonTlsContext, sni: string): Trans
   });
 }
 
-/** Without an SNI of its own a rule takes the request's host for it, and the server's certificate must then name that host. */
-function applyAutoSni(draft: ClusterDraft, { sni, subjectAltNames, insecureSkipVerify }: ClientTlsSettings): void {
-  if (sni) return;
+/**
+ * Without an SNI of its own a rule takes the request's host for it, and the server's certificate must then name that host. Of names that are looked up
+ * as they are called (DYNAMIC_DNS) it must do so in any case: the rule's names stand for all of them.
+ */
+export function applyAutoSni(
+  draft: ClusterDraft,
+  { sni, subjectAltNames, insecureSkipVerify }: Pick<ClientTlsSettings, 'sni' | 'subjectAltNames' | 'insecureSkipVerify'>,
+  { resolution }: Service,
+): void {
+  const verifiesHost = !insecureSkipVerify && (resolution === 'DynamicDNS' || (!sni && subjectAltNames.length === 0));
+  if (sni && !verifiesHost) return;
   httpOptions(draft).upstreamHttpProtocolOptions = create(UpstreamHttpProtocolOptionsSchema, {
-    autoSni: true,
-    autoSanValidation: subjectAltNames.length === 0 && !insecureSkipVerify,
+    autoSni: !sni,
+    autoSanValidation: verifiesHost,
   });
 }
 

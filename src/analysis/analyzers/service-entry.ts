@@ -1,5 +1,6 @@
 import type { ResourceOf } from '../../api/index.ts';
 import { isHttp, parseProtocol } from '../../registry/protocol.ts';
+import { allocates } from '../../registry/service-entry.ts';
 import { visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
 
@@ -10,7 +11,8 @@ const OPAQUE = new Set(['TCP', 'Mongo', 'MySQL', 'Redis', 'Unsupported']);
 export function serviceEntryAddresses(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
     if (entry.spec.addresses.length > 0) continue;
-    const allocated = entry.spec.resolution !== 'NONE' && entry.spec.hosts.every((host) => !host.startsWith('*'));
+    const allocated =
+      allocates(entry.metadata.labels) && entry.spec.resolution !== 'NONE' && entry.spec.hosts.every((host) => !host.startsWith('*'));
     if (allocated && context.mesh.defaultConfig?.proxyMetadata?.ISTIO_META_DNS_CAPTURE === 'true') continue;
     // What a control plane allocated stands in the status.
     const { addresses } = (entry.status ?? {}) as { addresses?: unknown };

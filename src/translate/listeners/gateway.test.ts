@@ -57,6 +57,20 @@ test('a server binds the target port of a Service over the router, else its own 
   assert.equal(moved.value.address, '127.0.100.1');
 });
 
+test('a client of a gateway that does not say what it wants is given up in time', () => {
+  const servers = gateway('g', server(443, 'HTTPS', 'a.example.com', ', tls: { mode: ISTIO_MUTUAL }'));
+  const { listenerFilters, listenerFiltersTimeout, continueOnListenerFiltersTimeout } = listenerOf(
+    translated(servers, ROUTER),
+    '0.0.0.0_443',
+  );
+  assert.deepEqual(
+    listenerFilters.map(({ name }) => name),
+    ['envoy.filters.listener.tls_inspector'],
+  );
+  assert.equal(listenerFiltersTimeout, undefined, 'Envoy’s own 15 s');
+  assert.equal(continueOnListenerFiltersTimeout, false);
+});
+
 test('a Gateway concerns the routers that its selector picks, of whatever namespace', () => {
   const other = gateway('g', server(80, 'HTTP', '*'), 'elsewhere');
   assert.deepEqual(names(translated(other, ROUTER)), ['0.0.0.0_80']);

@@ -17,7 +17,7 @@ import { MESH_ALPN } from '../mesh-tls.ts';
 import { metadataOf } from '../metadata.ts';
 import { dnsSrvClusterName } from '../names.ts';
 import { type Made, made, take } from '../notes.ts';
-import { socketAddress, toDuration } from '../proto.ts';
+import { socketAddress } from '../proto.ts';
 import { gatewayRoutes } from '../routes/gateway.ts';
 import { originMetadata } from '../routes/origin.ts';
 import { type Chain, ChainSet, chain, filterChain, matchesAll } from './chains.ts';
@@ -83,8 +83,6 @@ function buildListener(
     address,
     trafficDirection: TrafficDirection.OUTBOUND,
     listenerFilters,
-    // A gateway waits for the ClientHello as long as it takes.
-    listenerFiltersTimeout: toDuration(0),
     // The chain that takes everything stands last.
     filterChains: [...chains.filter((each) => !matchesAll(each)), ...chains.filter(matchesAll)].map(filterChain),
     accessLog: listenerAccessLogs(config, 'CLIENT'),

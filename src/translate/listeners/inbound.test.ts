@@ -68,7 +68,7 @@ test('on a TCP port that takes plain bytes alone nobody waits for the client’s
   assert.deepEqual(disabled('http_inspector'), [8000, 9000, 15006]);
 });
 
-test('the routes to the application name the service and know neither timeout nor retries', () => {
+test('the routes to the application name the service', () => {
   const chain = listenerOf(translated(WORKLOAD, SERVER), 'virtualInbound').filterChains.find(({ name }) => name === '0.0.0.0_8000')!;
   const { routeSpecifier, serverName, useRemoteAddress } = httpOf(chain);
   assert.ok(routeSpecifier.case === 'routeConfig');
@@ -77,6 +77,18 @@ test('the routes to the application name the service and know neither timeout no
   assert.equal(host!.routes[0]!.decorator!.operation, 'web.default.svc.cluster.local:80/*');
   assert.equal(serverName, 'istio-envoy');
   assert.equal(useRemoteAddress, false);
+});
+
+test('the application is asked again where it had just closed the connection, save for gRPC', () => {
+  const retries = (protocol: string) => {
+    const text = WORKLOAD.replace('name: http,', `name: ${protocol},`);
+    const chain = listenerOf(translated(text, SERVER), 'virtualInbound').filterChains.find(({ name }) => name === '0.0.0.0_8000')!;
+    const { routeSpecifier } = httpOf(chain);
+    assert.ok(routeSpecifier.case === 'routeConfig');
+    const { action } = routeSpecifier.value.virtualHosts[0]!.routes[0]!;
+    return action.case === 'route' && action.value.retryPolicy?.retryOn;
+  };
+  assert.deepEqual(['http', 'http2', 'grpc'].map(retries), ['reset-before-request', 'reset-before-request', undefined]);
 });
 
 test('a Sidecar’s ingress takes the place of the services', () => {

@@ -212,12 +212,12 @@ function httpFilter(context: TranslateContext, served: Served, authorized: Autho
   });
 }
 
-function inboundRoutes({ cluster, hostname, servicePort }: Served): RouteConfiguration {
+function inboundRoutes({ cluster, hostname, servicePort, protocol }: Served): RouteConfiguration {
   return create(RouteConfigurationSchema, {
     name: cluster,
     validateClusters: false,
     virtualHosts: [
-      { name: `inbound|http|${servicePort}`, domains: ['*'], routes: [inboundRoute(cluster, `${hostname}:${servicePort}/*`)] },
+      { name: `inbound|http|${servicePort}`, domains: ['*'], routes: [inboundRoute(cluster, `${hostname}:${servicePort}/*`, protocol)] },
     ],
   });
 }

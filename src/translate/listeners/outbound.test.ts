@@ -248,6 +248,15 @@ test('a listener of protocol HTTP_PROXY is reported at its field, and the others
   );
 });
 
+test('calls to a captured port that is not served are refused, also where everything may leave', () => {
+  const open = { outboundTrafficPolicy: { mode: 'ALLOW_ANY' } };
+  const captured = SIDECAR_EGRESS.replace('protocol: TCP', 'protocol: HTTP_PROXY')
+    .replace(/bind: [^,]+, /, '')
+    .replace(/captureMode: NONE,? ?/, '');
+  const listener = listenerOf(translated(entry('a.example.com', ['80 HTTP']) + captured, SIDECAR, open), '0.0.0.0_9000');
+  assert.deepEqual(chains(listener), ['any → tcp BlackHoleCluster']);
+});
+
 const HEADLESS = `
 apiVersion: v1
 kind: Service

@@ -15,6 +15,7 @@ import { originMetadata } from '../routes/origin.ts';
 import type { EgressScope } from '../scope.ts';
 import { type Chain, ChainSet, chain, sameFilters } from './chains.ts';
 import { httpConnectionManager } from './hcm.ts';
+import type { Refusal } from './refusal.ts';
 import { outboundTcpChains } from './tcp-chains.ts';
 
 export const WILDCARD = '0.0.0.0';
@@ -59,6 +60,15 @@ interface Outbound {
   readonly listeners: ReadonlyMap<string, OutboundListener>;
   /** By the name under which the listeners ask for them. */
   readonly routes: ReadonlyMap<string, WantedRoutes>;
+  /** Ports that a Sidecar names and this version does not serve. */
+  readonly refused: readonly RefusedPort[];
+}
+
+/** What clients call on the port, at whatever address, is refused. */
+export interface RefusedPort {
+  readonly address: string;
+  readonly port: number;
+  readonly refusal: Refusal;
 }
 
 /** A VirtualService and its place among those of its listener. */
@@ -76,10 +86,16 @@ interface Draft {
 
 export function outbound(context: TranslateContext): Outbound {
   const draft: Draft = { context, listeners: new Map(), routes: new Map(), virtualServices: new Map() };
+  const refused: RefusedPort[] = [];
   for (const egress of context.scope.egress) {
     const unserved = whyUnserved(egress);
     if (unserved) {
       reportUnserved(context, egress, unserved);
+      // Where the application would call a socket of the proxy's, nothing listens.
+      if (egress.port && boundAddress(egress) === undefined) {
+        const refusal = { origin: context.scope.sidecar!, reason: unserved.message };
+        refused.push({ address: WILDCARD, port: egress.port.number, refusal });
+      }
       continue;
     }
     const byHost = new HostIndex<Ranked>();
@@ -94,7 +110,7 @@ export function outbound(context: TranslateContext): Outbound {
       for (const port of listenPorts(egress, service)) addPort(draft, { egress, service, port });
     }
   }
-  return draft;
+  return { ...draft, refused };
 }
 
 /** A port of a service as one egress listener sees it. */
@@ -314,7 +330,7 @@ function whyUnserved({ bind, port }: EgressScope): Unserved | undefined {
   return { message, field: ['port', 'protocol'] };
 }
 
-/** Nothing listens there, so that the application's connections are refused. */
+/** Connections of the application to it are refused. */
 function reportUnserved({ report, scope }: TranslateContext, { bind, port }: EgressScope, { message, field }: Unserved): void {
   const sidecar = scope.sidecar!;
   const index = sidecar.spec.egress.findIndex((each) => (each.bind ?? '') === bind && (each.port?.number || undefined) === port?.number);

@@ -17,8 +17,9 @@ import { Phase } from '../phase.ts';
 import { socketAddress, toDuration } from '../proto.ts';
 import { sidecarRoutes } from '../routes/sidecar.ts';
 import { type Chain, chain, filterChain, matchesAll } from './chains.ts';
-import { type OutboundListener, outbound, virtualServicesBelowHttp, type WantedRoutes, WILDCARD } from './outbound.ts';
+import { type OutboundListener, outbound, type RefusedPort, virtualServicesBelowHttp, type WantedRoutes, WILDCARD } from './outbound.ts';
 import type { PlannedRoutes } from './planned.ts';
+import { refusingChain } from './refusal.ts';
 
 /** The chain of a listener that takes what no service claims. */
 const FALLBACK_CHAIN = 'PassthroughFilterChain';
@@ -43,8 +44,25 @@ const plans = new Phase<Plan>();
 const NO_SIDECAR = {};
 
 function plan(context: TranslateContext): Plan {
-  const { listeners, routes } = outbound(context);
-  return { listeners: [...listeners].map(([name, listener]) => outboundListener(context, name, listener)), routes };
+  const { listeners, routes, refused } = outbound(context);
+  const built = new Map([...listeners].map(([name, listener]) => [name, outboundListener(context, name, listener)]));
+  for (const each of refused) {
+    const listener = refusedListener(context, each);
+    built.set(listener.name, listener);
+  }
+  return { listeners: [...built.values()], routes };
+}
+
+/** In place of whatever else there were on the port: the Sidecar has named it. */
+function refusedListener(context: TranslateContext, { address, port, refusal }: RefusedPort): Listener {
+  return create(ListenerSchema, {
+    name: `${address}_${port}`,
+    address: socketAddress(address, port),
+    bindToPort: false,
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: [filterChain(refusingChain(context, { side: 'outbound', http: false }, refusal))],
+    metadata: metadataOf({ origins: [refusal.origin], refusal: refusal.reason }),
+  });
 }
 
 function planKeys({ proxy, mesh, scope }: TranslateContext): readonly [object, ...Key[]] {

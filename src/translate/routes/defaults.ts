@@ -2,6 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { ConsistentHash, MeshConfig } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
+import type { Protocol } from '../../registry/model.ts';
 import { type Route, RouteSchema, type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { ALLOW_ANY, BLOCK_ALL, DEFAULT_ROUTE } from '../names.ts';
 import { toDuration } from '../proto.ts';
@@ -38,8 +39,9 @@ export function serviceRoute(
   });
 }
 
-/** From a sidecar to the application beside it: neither timeout nor retries but for a connection that the application had just closed. */
-export function inboundRoute(cluster: string, operation: string): Route {
+/** From a sidecar to the application beside it: no timeout, and retries only for a connection that the application had just closed, of gRPC none. */
+export function inboundRoute(cluster: string, operation: string, protocol: Protocol): Route {
+  const isGrpc = protocol === 'GRPC' || protocol === 'GRPC-Web';
   return create(RouteSchema, {
     name: DEFAULT_ROUTE,
     match: routeMatch(undefined),
@@ -50,7 +52,7 @@ export function inboundRoute(cluster: string, operation: string): Route {
         clusterSpecifier: { case: 'cluster', value: cluster },
         timeout: toDuration(0),
         maxStreamDuration: { maxStreamDuration: toDuration(0), grpcTimeoutHeaderMax: toDuration(0) },
-        retryPolicy: { retryOn: 'reset-before-request', numRetries: 2 },
+        ...(isGrpc ? {} : { retryPolicy: { retryOn: 'reset-before-request', numRetries: 2 } }),
       },
     },
   });
