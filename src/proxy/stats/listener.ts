@@ -2,6 +2,7 @@
 import { hostPort } from '../../lib/socket-address.ts';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { listenerAddresses } from '../../xds/match/listener.ts';
+import { copyDownstream } from '../copy-downstream.ts';
 import type { ConnectionHandler } from '../types.ts';
 import type { StatsRegistry, StatsSource } from './registry.ts';
 
@@ -50,8 +51,15 @@ export function countConnections(registry: StatsRegistry, statPrefix: string, ha
     onConnection(downstream) {
       total.value++;
       active.value++;
-      downstream.socket.once('close', left);
-      handler.onConnection(downstream);
+      const { socket, head, remoteAddress, reenter } = downstream;
+      socket.once('close', left);
+      // A connection that goes back to the listener has left, and may come again.
+      const back = (unread: Buffer): void => {
+        socket.off('close', left);
+        left();
+        reenter!(unread);
+      };
+      handler.onConnection(reenter ? copyDownstream(downstream, head, remoteAddress, back) : downstream);
     },
     drain: () => handler.drain(),
     get active() {

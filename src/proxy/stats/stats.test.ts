@@ -260,6 +260,27 @@ test('listeners and the connections of connection managers', () => {
   assert.equal(registry.gauge('http.x.downstream_cx_active').value, 0);
 });
 
+test('a connection that goes back to the listener between two requests is counted where it is, and leaves nothing on its socket', () => {
+  const registry = new StatsRegistry();
+  const taken: Downstream[] = [];
+  const manager = (name: string) =>
+    countConnections(registry, name, { onConnection: (downstream) => taken.push(downstream), drain: () => undefined, active: 0 });
+  const [one, other] = [manager('one'), manager('other')];
+  const socket = new EventEmitter();
+  const unread: string[] = [];
+  const downstream = { socket, reenter: (bytes: Buffer) => unread.push(String(bytes)) } as unknown as Downstream;
+  const active = () => ['one', 'other'].map((name) => registry.gauge(`http.${name}.downstream_cx_active`).value);
+  for (let i = 0; i < 20; i++) {
+    (i % 2 === 0 ? one : other).onConnection(downstream);
+    assert.deepEqual(active(), i % 2 === 0 ? [1, 0] : [0, 1]);
+    if (i < 19) taken.at(-1)!.reenter!(Buffer.from(`${i}`));
+  }
+  assert.equal(unread.length, 19);
+  assert.equal(socket.listenerCount('close'), 1);
+  socket.emit('close');
+  assert.deepEqual(active(), [0, 0]);
+});
+
 test('what clients send makes no series of its own', () => {
   const registry = new StatsRegistry();
   const metrics = new IstioMetrics(registry, { ...istio, serviceOf: () => undefined });

@@ -1,4 +1,4 @@
-import type { Address, Downstream } from '../types.ts';
+import type { Address, Downstream } from './types.ts';
 
 /** Field by field, so that all have one shape: they are read for each request. */
 export function copyDownstream(
