@@ -57,21 +57,29 @@ export function fixedHosts(entries: readonly EndpointEntry[], balancer: Balancer
 
 const ON_DEMAND = { weight: 1, priority: 0, locality: '', localityWeight: 0, healthy: true, transportMatch: undefined, workload: '' };
 
-/** Hosts of one cluster that are kept though nobody has a connection to them. */
-const MOST_IDLE = 2048;
+/** Hosts of one cluster that are kept though no request or TCP connection uses them. */
+const MOST_IDLE = 1024;
 
-/** Hosts that are made when they are asked for, and go when they have not been used for a while. */
+interface Keeping {
+  /** For so long without use, ms. */
+  readonly ms: number;
+  /** Also for as long as connections to it are open that nobody uses. */
+  readonly whileConnected: boolean;
+}
+
+/** Hosts that are made when they are asked for, and go when they have not been used for a while. What is pooled to one that is gone is closed. */
 class OnDemandHosts {
+  /** In the order of their last use. */
   readonly #hosts = new Map<string, Host>();
-  readonly #cleanupMs: number;
+  readonly #keeping: Keeping;
   readonly #now: () => number;
   #timer: NodeJS.Timeout | undefined;
   /** So many bring a look for those that nobody uses. */
   #most = MOST_IDLE;
 
-  constructor(cleanupMs: number, now: () => number) {
+  constructor(keeping: Keeping, now: () => number) {
     this.#now = now;
-    this.#cleanupMs = cleanupMs;
+    this.#keeping = keeping;
   }
 
   get hosts(): Iterable<Host> {
@@ -80,36 +88,42 @@ class OnDemandHosts {
 
   at(address: Address, hostname: string): Host {
     const key = `${addressText(address)} ${hostname}`;
-    let host = this.#hosts.get(key);
-    if (!host) {
-      if (this.#hosts.size >= this.#most) this.#makeRoom();
-      host = new Host({ ...ON_DEMAND, address, hostname });
-      this.#hosts.set(key, host);
-      this.#timer ??= setInterval(() => this.#clean(this.#cleanupMs), this.#cleanupMs).unref();
-    }
+    const known = this.#hosts.get(key);
+    if (known) this.#hosts.delete(key);
+    else if (this.#hosts.size >= this.#most) this.#makeRoom();
+    const host = known ?? new Host({ ...ON_DEMAND, address, hostname });
+    this.#hosts.set(key, host);
     host.usedAt = this.#now();
+    this.#timer ??= setInterval(() => this.#clean(), this.#keeping.ms).unref();
     return host;
   }
 
-  /** A caller that makes names up is not to fill the memory: those without a connection go before their time. */
+  /** A caller that makes names up is not to fill the memory, nor to use up ports: of those that nobody uses, half go before their time. */
   #makeRoom(): void {
-    this.#clean(0);
+    for (const [key, host] of this.#hosts) {
+      if (this.#hosts.size <= MOST_IDLE / 2) break;
+      if (host.active === 0) this.#drop(key, host);
+    }
     // Where most are in use they are not gone through for each new one.
-    this.#most = Math.max(MOST_IDLE, this.#hosts.size * 2);
+    this.#most = this.#hosts.size + MOST_IDLE / 2;
   }
 
-  #clean(age: number): void {
+  #clean(): void {
+    const { ms, whileConnected } = this.#keeping;
     for (const [key, host] of this.#hosts) {
-      if (host.active > 0 || host.connections > 0 || this.#now() - host.usedAt < age) continue;
-      host.live = false;
-      this.#hosts.delete(key);
+      if (this.#now() - host.usedAt < ms) break;
+      if (host.active === 0 && !(whileConnected && host.connections > 0)) this.#drop(key, host);
     }
+  }
+
+  #drop(key: string, host: Host): void {
+    host.live = false;
+    this.#hosts.delete(key);
   }
 
   close(): void {
     clearInterval(this.#timer);
-    for (const host of this.#hosts.values()) host.live = false;
-    this.#hosts.clear();
+    for (const [key, host] of this.#hosts) this.#drop(key, host);
   }
 }
 
@@ -122,7 +136,7 @@ export function originalDestination(
   { reach, binding }: { readonly reach: Reach | undefined; readonly binding: Binding | undefined },
   env: Environment,
 ): Discovery {
-  const made = new OnDemandHosts(settings.cleanupMs, env.now);
+  const made = new OnDemandHosts({ ms: settings.cleanupMs, whileConnected: true }, env.now);
   const answers = dialsByName(binding) ? new RecentAnswers(env) : undefined;
   return {
     choose({ downstream, target }, later) {
@@ -159,7 +173,7 @@ export interface ForwardProxyOptions {
 
 /** Dynamic forward proxy: the host that the request (or the SNI) names, resolved when it is asked for. */
 export function dynamicForwardProxy({ family, defaultPort, reach, hostTtlMs }: ForwardProxyOptions, env: Environment): Discovery {
-  const made = new OnDemandHosts(hostTtlMs, env.now);
+  const made = new OnDemandHosts({ ms: hostTtlMs, whileConnected: false }, env.now);
   const known = new Map<string, string>();
   return {
     choose({ target }, later) {
