@@ -125,10 +125,10 @@ function sorted(headers: Readonly<Record<string, string>>): (readonly [string, s
   return Object.entries(headers).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** Flags of a hop whose upstream did not answer; with those of retries and without. */
+/** Flags of a hop whose upstream did not answer; with those of retries and without. UR: of a proxy that closes what it has not read, which the kernel tells by a reset. */
 const FAILURES: Readonly<Record<Result['kind'], readonly string[] | undefined>> = {
   reply: undefined,
-  closed: ['', 'UC', 'UF', 'UF,URX'],
+  closed: ['', 'UC', 'UR', 'UF', 'UF,URX'],
   refused: ['UF', 'UF,URX'],
   unresolved: ['UH', 'DF'],
 };
