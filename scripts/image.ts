@@ -83,11 +83,11 @@ function writeTree(base: string, product: string): void {
   for (const folder of ['run', 'var/run']) mkdirSync(join(base, folder), { recursive: true });
 
   const own = join(product, PRODUCT);
-  // Made anew: what lies in dist may be older than the sources.
-  execFileSync(node, [join(ROOT, 'scripts/build.mjs'), join(own, 'dist')]);
   for (const name of ['bin', 'package.json', 'LICENSE']) cpSync(join(ROOT, name), join(own, name), { recursive: true });
   const modules = dependencies();
   for (const name of modules) cpSync(join(ROOT, 'node_modules', name), join(own, 'node_modules', name), { recursive: true, filter: isRun });
+  // Made anew: what lies in dist may be older than the sources. It is run there for the manual, so what it needs has to be there.
+  execFileSync(node, [join(ROOT, 'scripts/build.mjs'), join(own, 'dist')]);
   mkdirSync(join(product, 'usr/local/bin'), { recursive: true });
   // Without a shell there is no env to find Node.
   writeFileSync(join(product, 'usr/local/bin/sallyport'), `#!/usr/local/bin/node\nimport('/${PRODUCT}/bin/sallyport.js');\n`, {
@@ -119,9 +119,9 @@ function dependencies(): ReadonlySet<string> {
   return found;
 }
 
-/** Sources for compilers, types and documentation stay out; so do other C libraries' builds. */
+/** Sources for compilers, types and documentation stay out; so do other C libraries' builds. Only at a package's top is `doc` documentation. */
 function isRun(path: string): boolean {
-  return !/\.(?:d\.[cm]?ts|map|md|cc|hh|h|inc|txt)$|\/(?:doc|vendor|musl_[^/]*)$/.test(path);
+  return !/\.(?:d\.[cm]?ts|map|md|cc|hh|h|inc|txt)$|\/node_modules\/[^/]+\/(?:doc|vendor)$|\/musl_[^/]*$/.test(path);
 }
 
 function libraries(binaries: readonly string[]): ReadonlySet<string> {

@@ -46,10 +46,11 @@ export const UPSTREAM = { http: 19_000, tls: 19_001, http2: 19_002 };
 /** The package as a user has it: built from a working copy, in a folder of this name in the benchmark's own. Returns the program. */
 export function buildPackage(folder: string, root = ROOT, name = 'package'): string {
   const target = join(folder, name);
-  execFileSync(process.execPath, [join(root, 'scripts/build.mjs'), join(target, 'dist')], { stdio: 'inherit' });
   cpSync(join(root, 'bin'), join(target, 'bin'), { recursive: true });
   cpSync(join(root, 'package.json'), join(target, 'package.json'));
   if (!existsSync(join(target, 'node_modules'))) symlinkSync(join(root, 'node_modules'), join(target, 'node_modules'));
+  // What it needs has to be there: it is run for the manual.
+  execFileSync(process.execPath, [join(root, 'scripts/build.mjs'), join(target, 'dist')], { stdio: 'inherit' });
   return join(target, 'bin/sallyport.js');
 }
 

@@ -42,8 +42,8 @@ export class EnvoyChild {
     });
     writeFileSync(join(folder, BOOTSTRAP), JSON.stringify(bootstrap));
     const argv = ['-c', join(folder, BOOTSTRAP), '--disable-hot-restart', '--log-level', logLevel];
-    argv.push('--drain-time-s', String(Math.max(1, Math.ceil(drainMs / 1000))));
-    // As Istio's agent: Envoy itself holds access log lines back for ten seconds.
+    // As Istio's agent: whoever asks over a connection that is to end hears of it at once, and Envoy itself holds access log lines back for ten seconds.
+    argv.push('--drain-time-s', String(Math.max(1, Math.ceil(drainMs / 1000))), '--drain-strategy', 'immediate');
     argv.push('--file-flush-interval-msec', '1000');
     if (concurrency > 0) argv.push('--concurrency', String(concurrency));
     const child = spawnEnvoy(binary, argv, process.env);

@@ -97,7 +97,8 @@ export class EnvoyEngine implements Engine {
     });
     const file = join(this.#folder, 'bootstrap.json');
     writeFileSync(file, JSON.stringify(bootstrap, undefined, 1));
-    const argv = ['-c', file, '--disable-hot-restart', '--log-level', logLevel, '--drain-time-s', '5', '--file-flush-interval-msec', '50'];
+    const argv = ['-c', file, '--disable-hot-restart', '--log-level', logLevel, '--file-flush-interval-msec', '50'];
+    argv.push('--drain-time-s', '5', '--drain-strategy', 'immediate');
     if (concurrency > 0) argv.push('--concurrency', String(concurrency));
     const child = spawnEnvoy(binary, argv, this.#options.environment);
     this.#child = child;

@@ -3,7 +3,7 @@ import type { LocalReply } from '../../http/local-reply.ts';
 import type { ManagerOptions } from '../../http/options.ts';
 import { TimerEntry, type Timers } from './timers.ts';
 
-/** What is done when a time is up. */
+/** What is done when a time is up. By then the connection may have become busy, or have ended. */
 export interface TimedConnection {
   idleTimeout(): void;
   /** A head that began has not come to its end. */
@@ -37,6 +37,11 @@ export function headLimit({ requestHeadersMs, requestMs, streamIdleMs }: Manager
   return first ?? { ms: OWN_HEAD_MS, reply: HEADERS_TIMEOUT };
 }
 
+/** What has come is read before: a thread that was busy looks at its timers first, and a request that waits would be lost with the connection. */
+function afterReading(act: () => void): () => void {
+  return () => void setImmediate(act);
+}
+
 export class ServerTimers {
   readonly #connection: TimedConnection;
   readonly #timers: Timers;
@@ -51,7 +56,7 @@ export class ServerTimers {
     this.#connection = connection;
     this.#timers = timers;
     this.#options = options;
-    if (options.idleMs > 0) this.#idle = new TimerEntry(() => connection.idleTimeout());
+    if (options.idleMs > 0) this.#idle = new TimerEntry(afterReading(() => connection.idleTimeout()));
     if (options.maxConnectionMs <= 0) return;
     this.#age = new TimerEntry(() => connection.tooOld());
     timers.arm(this.#age, options.maxConnectionMs);
@@ -81,7 +86,7 @@ export class ServerTimers {
   }
 
   drain(): void {
-    this.#drain = new TimerEntry(() => this.#connection.drainTimeout());
+    this.#drain = new TimerEntry(afterReading(() => this.#connection.drainTimeout()));
     this.#timers.arm(this.#drain, this.#options.drainMs);
   }
 

@@ -403,6 +403,21 @@ test('draining: running requests end with connection: close, new ones on the con
   while (t.proxy.handler.active > 0) await new Promise((resolve) => setImmediate(resolve));
 });
 
+for (const [what, manager, drains] of [
+  ['drained', { drainTimeout: ms(30) }, true],
+  ['idle', { commonHttpProtocolOptions: { idleTimeout: ms(60) } }, false],
+] as const)
+  test(`a request that has come by the time at which its ${what} connection is to close is answered`, async () => {
+    await using t = await setup(await answering(() => response('x.')), { manager });
+    t.client.send(GET);
+    await t.client.until('x.');
+    if (drains) t.proxy.handler.drain();
+    t.client.send(GET);
+    // The time is up before anything is read.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    assert.equal((await t.client.until('x.', 2)).split('x.').length, 3);
+  });
+
 const RETRY = { retryPolicy: { retryOn: '5xx', numRetries: 2, retryBackOff: { baseInterval: ms(1) } } };
 const ATTEMPTS = { includeRequestAttemptCount: true, includeAttemptCountInResponse: true };
 

@@ -83,11 +83,11 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
   }
 
   drainTimeout(): void {
-    if (!this.#exchange) this.#hangUp();
+    if (this.#phase === 'idle') this.#hangUp();
   }
 
   idleTimeout(): void {
-    this.#hangUp();
+    if (this.#phase === 'idle' && this.#parser.atStart) this.#hangUp();
   }
 
   headTimeout(reply: LocalReply): void {
