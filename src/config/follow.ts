@@ -6,7 +6,7 @@ import { SallyportError } from '../lib/errors.ts';
 import { COALESCE, type CoalesceOptions, Coalescer } from './coalesce.ts';
 import { EndWatch } from './end-watch.ts';
 import { FolderWatch } from './folder-watch.ts';
-import { isPassing } from './read.ts';
+import { isPassing } from './passing.ts';
 import { steadyNow } from './steady-clock.ts';
 
 /** What a load brought. */

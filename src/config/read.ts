@@ -4,6 +4,7 @@ import { type Decoded, type DecodeOptions, decodeDocuments } from '../api/docume
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { fileOrigin } from '../lib/origin.ts';
 import { irregularity, readFlags } from '../lib/regular-file.ts';
+import { isPassing } from './passing.ts';
 
 /** Larger files are refused: parsing takes about a tenth of a second a megabyte, and its values several times the file's size. */
 export const LARGEST_FILE = 32 * 1024 * 1024;
@@ -18,14 +19,6 @@ export type FileRead =
   | { readonly kind: 'later'; readonly reason: string }
   /** Not until somebody changes the file or its permissions. */
   | { readonly kind: 'unreadable'; readonly reason: string };
-
-/** Reasons of the system that pass without the file being touched. */
-const PASSING: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR', 'EBUSY', 'EIO', 'ESTALE', 'ETIMEDOUT']);
-
-/** Whether what failed may succeed later although nobody touches the file. */
-export function isPassing(error: unknown): boolean {
-  return PASSING.has(codeOf(error) ?? '') || (error instanceof Error && error.cause !== undefined && isPassing(error.cause));
-}
 
 /** How often a file is read anew that was written while it was read. */
 const TRIES = 3;

@@ -2,7 +2,7 @@ import { type Dirent, promises as fs, type Stats } from 'node:fs';
 import { dirname, extname, join, resolve, sep } from 'node:path';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
 import { irregularity } from '../lib/regular-file.ts';
-import { isPassing } from './read.ts';
+import { isPassing } from './passing.ts';
 
 const EXTENSIONS: ReadonlySet<string> = new Set(['.yaml', '.yml', '.json']);
 
