@@ -28,21 +28,24 @@ const LARGEST_WORKSPACE = 128 * 1024 * 1024;
 
 /** A file on disk or in a buffer. */
 interface WorkspaceFile {
-  /** Of what is on disk; of a buffer its version. */
   readonly mark: string;
   /** What it says, or the finding that says why nobody knows. */
   readonly content: TextLines | Decoded;
 }
 
 interface Buffer {
-  version: number;
-  lines: TextLines;
+  /** As the editor counts; undefined where it does not. */
+  readonly version: number | undefined;
+  readonly lines: TextLines;
+  /** Another with each text, whatever the editor counts. */
+  readonly mark: string;
 }
 
 export class Workspace {
   readonly #settings: WorkspaceSettings;
   #folders: readonly string[];
   readonly #buffers = new Map<string, Buffer>();
+  #taken = 0;
   #disk = new Map<string, WorkspaceFile>();
   #configurations = new Map<string, Configuration>();
   /** Files that are rendered or patched elsewhere, with why they are not judged. */
@@ -62,8 +65,14 @@ export class Workspace {
     this.#folders = folders;
   }
 
-  setBuffer(file: string, version: number, text: string): void {
-    this.#buffers.set(file, { version, lines: new TextLines(text) });
+  setBuffer(file: string, version: number | undefined, lines: TextLines): void {
+    this.#taken++;
+    this.#buffers.set(file, { version, lines, mark: `buffer ${this.#taken}` });
+  }
+
+  /** What an open buffer says. */
+  buffer(file: string): TextLines | undefined {
+    return this.#buffers.get(file)?.lines;
   }
 
   closeBuffer(file: string): void {
@@ -169,7 +178,7 @@ export class Workspace {
       const buffer = this.#buffers.get(file);
       const onDisk = this.#disk.get(file);
       const content = buffer?.lines ?? onDisk?.content ?? unreadable(file, 'it is gone');
-      configuration.set(file, buffer ? `buffer ${buffer.version}` : (onDisk?.mark ?? ''), content);
+      configuration.set(file, buffer?.mark ?? onDisk?.mark ?? '', content);
     }
     const { meshConfig } = this.#settings;
     const text = meshConfig === undefined ? undefined : this.lines(meshConfig)?.text;
