@@ -40,8 +40,8 @@ export class LanguageServer implements Peer {
   #isShutDown = false;
   /** The URI under which the editor has a file open. */
   readonly #uris = new Map<string, string>();
-  /** What was said once is not said again. */
-  #said: string | undefined;
+  /** What is said already is not said again. */
+  #said: ReadonlySet<string> = new Set();
 
   isOver = false;
 
@@ -153,11 +153,10 @@ export class LanguageServer implements Peer {
 
   async #refresh(): Promise<void> {
     const { workspace, checking } = this.#present();
-    const cut = await workspace.refresh();
-    if (cut !== undefined && cut !== this.#said) {
-      this.#said = cut;
-      this.#connection.notify('window/showMessage', { type: WARNING, message: `Sallyport: the workspace has ${cut}.` });
-    }
+    const missing = await workspace.refresh();
+    for (const message of missing.filter((what) => !this.#said.has(what)))
+      this.#connection.notify('window/showMessage', { type: WARNING, message: `Sallyport: ${message}.` });
+    this.#said = new Set(missing);
     checking.want();
   }
 

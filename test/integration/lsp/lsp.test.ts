@@ -322,3 +322,16 @@ test('each of several configurations is judged alone', async (t) => {
   );
   await together.close();
 });
+
+test('the MeshConfig that a setting names counts wherever it stands, and what settings name and nobody has is said', async (t) => {
+  const wrong = 'outboundTrafficPolicy: { mdoe: REGISTRY_ONLY }\n';
+  const files = { 'mesh/entry.yaml': ENTRY, '.istio/mesh': wrong };
+  const editor = await startEditor(t, { files, settings: { configurations: ['mesh', 'mesch'], meshConfig: '.istio/mesh' } });
+  await editor.diagnostics('.istio/mesh', (found) => found.some(({ message }) => String(message).includes('mdoe')));
+  assert.deepEqual(editor.said, ['Sallyport: the setting configurations names mesch, where no file is read.']);
+  await editor.close();
+  const other = await startEditor(t, { files: { 'entry.yaml': ENTRY.replace('DNS', 'DSN') }, settings: { meshConfig: 'mesh' } });
+  await other.diagnostics('entry.yaml', misspelt);
+  assert.match(other.said.join(), /the setting meshConfig names \S+\/mesh, which cannot be read/);
+  await other.close();
+});
