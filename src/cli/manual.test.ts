@@ -53,6 +53,11 @@ test('a page says what --help says: every argument, option and example', { skip:
   }
 });
 
+test('names keep their capitals in summaries', () => {
+  const overview = pages.get('sallyport.1')!;
+  for (const summary of ['JSON Schema of the resources', 'Istio’s resources as Kubernetes']) assert.ok(overview.includes(summary), summary);
+});
+
 test('text of a description cannot become a request', { skip: needs('mandoc') }, () => {
   const text = `.so /etc/passwd\n'br\n\\n(.c "a" - it's`;
   const page = manualText(

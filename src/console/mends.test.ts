@@ -157,3 +157,19 @@ test('what is not under the folder is not written, also where a link has taken t
   const elsewhere = { ...finding, place: { file: outside, line: finding.place!.line } };
   assert.equal((await write(world, elsewhere, digest)).status, 404);
 });
+
+test('a file that its owner made read-only, or that is no UTF-8, is left as it is', async (t) => {
+  const world = await opened(t, { edit: true });
+  const finding = await mendable(world);
+  const { digest } = (await world.console.json(asked(finding))) as Mend;
+  chmodSync(world.file, 0o444);
+  const { status, text: said } = await write(world, finding, digest);
+  assert.equal(status, 403, said);
+  assert.match(said, /not-writable/);
+  chmodSync(world.file, 0o644);
+  const broken = Buffer.concat([readFileSync(world.file), Buffer.from('\n# caf\xe9\n', 'latin1')]);
+  writeFileSync(world.file, broken);
+  const refused = await world.console.ask(asked(finding));
+  assert.equal(refused.status, 409, refused.text);
+  assert.deepEqual(readFileSync(world.file), broken);
+});

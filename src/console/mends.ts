@@ -1,6 +1,21 @@
 /** Changes that mend a finding by themselves: as a diff, and written to the file where that is allowed. */
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { originOf } from '../api/resource.ts';
 import { isUnder, STDIN } from '../config/scan.ts';
@@ -8,7 +23,7 @@ import { isRevision } from '../inputs/revision.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Finding, Position } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
-import { checkRegular, readRegularText } from '../lib/regular-file.ts';
+import { checkRegular, readRegularFile } from '../lib/regular-file.ts';
 import type { MeshShown, Moment } from './subject.ts';
 import { mayBeSecret } from './views.ts';
 
@@ -44,7 +59,7 @@ export function mendedFile({ paths, now }: MeshShown, key: FindingKey): MendedFi
   const { file } = position;
   if (!mend) throw new SallyportError('no-mend', 'no change is known that mends it by itself');
   if (!isOfResources(now(), file)) throw new SallyportError('no-mend', `no resource that is shown was read from ${file}`);
-  const before = readRegularText(file);
+  const before = textIn(file);
   const lines = before.split('\n');
   const line = lines[position.line - 1] ?? '';
   const start = position.column - 1 + (position.line === 1 && before.startsWith(BOM) ? 1 : 0);
@@ -62,6 +77,13 @@ export function mendedFile({ paths, now }: MeshShown, key: FindingKey): MendedFi
     digest: digestOf(before),
     patch: patchOf(nameOf(paths, file), lines, changed, position.line - 1, from, to),
   };
+}
+
+/** Bytes that are no UTF-8 would not be written back as they were. Throws `no-mend`. */
+function textIn(file: string): string {
+  const bytes = readRegularFile(file);
+  if (!isUtf8(bytes)) throw new SallyportError('no-mend', `${file} is not UTF-8`);
+  return bytes.toString('utf8');
 }
 
 function findingOf({ findings }: Moment, { code, file, line, column }: FindingKey): Finding & { readonly position: Position } {
@@ -131,9 +153,25 @@ export function writeMend(shown: MeshShown, key: FindingKey, digest: string): Me
   return mended;
 }
 
+/** A file can be replaced wherever its folder can be written; that it may itself not be written is respected, also by root. */
+function checkWritable(file: string, { mode }: Stats): void {
+  if ((mode & 0o222) !== 0 && isWritable(file)) return;
+  throw new SallyportError('not-writable', `${file} may not be written (mode ${(mode & 0o777).toString(8)}): it is left as it is`);
+}
+
+function isWritable(file: string): boolean {
+  try {
+    accessSync(file, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function replace(file: string, text: string, digest: string): void {
   const stats = statSync(file);
   checkRegular(file, stats);
+  checkWritable(file, stats);
   const beside = join(dirname(file), `.sallyport-${process.pid}-${digest.slice(0, 16)}`);
   const fd = openSync(beside, 'wx', 0o600);
   try {
@@ -143,7 +181,7 @@ function replace(file: string, text: string, digest: string): void {
     const own = statSync(beside);
     if (own.uid !== stats.uid || own.gid !== stats.gid) chownSync(beside, stats.uid, stats.gid);
     chmodSync(beside, stats.mode & 0o777);
-    if (digestOf(readRegularText(file)) !== digest) throw new SallyportError('changed', `${file} is being changed: look at it again`);
+    if (digestOf(textIn(file)) !== digest) throw new SallyportError('changed', `${file} is being changed: look at it again`);
     renameSync(beside, file);
   } catch (error) {
     rmSync(beside, { force: true });

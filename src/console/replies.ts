@@ -39,6 +39,7 @@ const STATUS = table<number>({
   'no-resources': 409,
   changed: 409,
   outside: 403,
+  'not-writable': 403,
   'read-only': 403,
   'too-large': 413,
   busy: 503,

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createPace } from '../lib/pace.ts';
 import type { Configuration } from './configuration.ts';
 import { type Shown, shownByFile } from './diagnostics.ts';
+import type { TextLines } from './text.ts';
 import type { Workspace } from './workspace.ts';
 
 /** After a change it is waited for so many ms whether another follows. */
@@ -17,6 +18,17 @@ export interface CheckingListener {
   failed(error: unknown): void;
 }
 
+/** What is known of a file by the newest check. */
+interface Judged {
+  readonly shown: readonly Shown[];
+  /** The text that the places are of; undefined where it could not be read. */
+  readonly lines: TextLines | undefined;
+}
+
+interface Told extends Judged {
+  readonly written: string;
+}
+
 export class Checking {
   readonly #workspace: Workspace;
   readonly #listener: CheckingListener;
@@ -24,7 +36,7 @@ export class Checking {
   #wanted = 0;
   #running = false;
   /** As they were told, by file; with their text, by which a change is noticed. */
-  readonly #told = new Map<string, { readonly shown: readonly Shown[]; readonly written: string }>();
+  readonly #told = new Map<string, Told>();
 
   constructor(workspace: Workspace, listener: CheckingListener) {
     this.#workspace = workspace;
@@ -42,6 +54,11 @@ export class Checking {
     return this.#told.get(file)?.shown ?? [];
   }
 
+  /** The text in which they are at their places. */
+  judged(file: string): TextLines | undefined {
+    return this.#told.get(file)?.lines;
+  }
+
   async #run(): Promise<void> {
     this.#running = true;
     for (let done = 0; done !== this.#wanted; ) {
@@ -50,8 +67,7 @@ export class Checking {
       if (wanted !== this.#wanted) continue;
       try {
         const found = await this.#check(wanted);
-        if (!found) continue;
-        await this.#publish(found);
+        if (!found || !(await this.#publish(found, wanted))) continue;
       } catch (error) {
         this.#listener.failed(error);
       }
@@ -61,12 +77,12 @@ export class Checking {
   }
 
   /** By file; undefined as soon as something newer has come. */
-  async #check(wanted: number): Promise<Map<string, Shown[]> | undefined> {
-    const all = new Map<string, Shown[]>();
+  async #check(wanted: number): Promise<Map<string, Judged> | undefined> {
+    const all = new Map<string, Judged>();
     for (const configuration of this.#workspace.configurations) {
       const found = await this.#findings(configuration, wanted);
       if (!found) return undefined;
-      for (const [file, shown] of found) all.set(file, shown);
+      for (const [file, shown] of found) all.set(file, { shown, lines: configuration.lines(file) });
     }
     return all;
   }
@@ -81,15 +97,18 @@ export class Checking {
     }
   }
 
-  /** Tells what is different from the last time. */
-  async #publish(found: ReadonlyMap<string, readonly Shown[]>): Promise<void> {
+  /** Tells what is different from the last time. Resolves with whether it came to the end before something newer. */
+  async #publish(found: ReadonlyMap<string, Judged>, wanted: number): Promise<boolean> {
     for (const file of new Set([...found.keys(), ...this.#told.keys()])) {
-      const shown = found.get(file) ?? [];
+      const { shown, lines } = found.get(file) ?? { shown: [], lines: undefined };
       const written = JSON.stringify(shown);
-      if (written === (this.#told.get(file)?.written ?? '[]')) continue;
-      if (shown.length > 0) this.#told.set(file, { shown, written });
+      const before = this.#told.get(file)?.written ?? '[]';
+      if (shown.length > 0) this.#told.set(file, { shown, lines, written });
       else this.#told.delete(file);
+      if (written === before) continue;
       await this.#listener.found(file, shown);
+      if (wanted !== this.#wanted) return false;
     }
+    return true;
   }
 }

@@ -32,6 +32,11 @@ export function count(params: Params, name: string): number {
   return value;
 }
 
+/** Of a document; undefined where the client does not count. */
+export function version(document: Params): number | undefined {
+  return Number.isSafeInteger(document.version) ? (document.version as number) : undefined;
+}
+
 /** Throws `RequestError`. */
 export function position(value: unknown): Position {
   const params = paramsOf(value);

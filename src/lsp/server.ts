@@ -11,7 +11,7 @@ import { type Cursor, cursorAt } from './cursor.ts';
 import { kindOf } from './fields.ts';
 import { hoverAt } from './hover.ts';
 import { type Mention, type Name, nameOfCursor } from './names.ts';
-import { count, filePath, listOf, type Params, paramsOf, position, range, text } from './params.ts';
+import { filePath, listOf, type Params, paramsOf, position, range, text, version } from './params.ts';
 import { foldersOf, settingsOf } from './settings.ts';
 import { isBefore, TextLines, wordEnd } from './text.ts';
 import { Workspace, type WorkspaceSettings } from './workspace.ts';
@@ -40,8 +40,8 @@ export class LanguageServer implements Peer {
   #isShutDown = false;
   /** The URI under which the editor has a file open. */
   readonly #uris = new Map<string, string>();
-  /** What was said once is not said again. */
-  #said: string | undefined;
+  /** What is said already is not said again. */
+  #said: ReadonlySet<string> = new Set();
 
   isOver = false;
 
@@ -153,11 +153,10 @@ export class LanguageServer implements Peer {
 
   async #refresh(): Promise<void> {
     const { workspace, checking } = this.#present();
-    const cut = await workspace.refresh();
-    if (cut !== undefined && cut !== this.#said) {
-      this.#said = cut;
-      this.#connection.notify('window/showMessage', { type: WARNING, message: `Sallyport: the workspace has ${cut}.` });
-    }
+    const missing = await workspace.refresh();
+    for (const message of missing.filter((what) => !this.#said.has(what)))
+      this.#connection.notify('window/showMessage', { type: WARNING, message: `Sallyport: ${message}.` });
+    this.#said = new Set(missing);
     checking.want();
   }
 
@@ -182,7 +181,7 @@ export class LanguageServer implements Peer {
     const file = filePath(uri);
     if (file === undefined) return;
     this.#uris.set(file, uri);
-    this.#take(file, count(document, 'version'), text(document, 'text'));
+    this.#take(file, version(document), new TextLines(text(document, 'text')));
     this.#sayIfLeftOut(file);
   }
 
@@ -197,13 +196,22 @@ export class LanguageServer implements Peer {
     this.#log(`${file} ${what}`);
   }
 
-  #take(file: string, version: number, content: string): void {
+  #take(file: string, count: number | undefined, lines: TextLines): void {
     const { workspace, checking } = this.#present();
-    if (content.length > LARGEST_BUFFER) {
-      this.#log(`${file} has more than ${LARGEST_BUFFER / 1024 / 1024} MiB and is not taken in`);
+    if (lines.text.length > LARGEST_BUFFER) {
+      this.#lose(file, `it has more than ${LARGEST_BUFFER / 1024 / 1024} MiB`);
       return;
     }
-    workspace.setBuffer(file, version, content);
+    workspace.setBuffer(file, count, lines);
+    workspace.arrange();
+    checking.want();
+  }
+
+  /** Changes that come after one that was not taken in would be made to another text. */
+  #lose(file: string, reason: string): void {
+    const { workspace, checking } = this.#present();
+    this.#log(`${file}: ${reason}. Until it is opened again, what is on disk counts`);
+    workspace.closeBuffer(file);
     workspace.arrange();
     checking.want();
   }
@@ -211,18 +219,16 @@ export class LanguageServer implements Peer {
   #didChange(params: Params): void {
     const document = paramsOf(params.textDocument);
     const file = filePath(text(document, 'uri'));
-    if (file === undefined) return;
-    let lines = this.#present().workspace.lines(file);
-    for (const change of listOf(params.contentChanges).map(paramsOf)) {
-      const inserted = text(change, 'text');
-      if (change.range === undefined) lines = new TextLines(inserted);
-      else if (lines) {
-        const { start, end } = range(change.range);
-        const before = lines.text.slice(0, lines.offsetAt(start));
-        lines = new TextLines(before + inserted + lines.text.slice(Math.max(before.length, lines.offsetAt(end))));
-      }
+    const before = file === undefined ? undefined : this.#present().workspace.buffer(file);
+    if (file === undefined || !before) return;
+    let lines = before;
+    try {
+      for (const change of listOf(params.contentChanges)) lines = changed(lines, paramsOf(change));
+    } catch (error) {
+      this.#lose(file, messageOf(error));
+      return;
     }
-    if (lines) this.#take(file, count(document, 'version'), lines.text);
+    this.#take(file, version(document), lines);
   }
 
   async #didClose(params: Params): Promise<void> {
@@ -306,17 +312,14 @@ export class LanguageServer implements Peer {
     const wanted = range(params.range);
     if (!document) return [];
     const { file, lines } = document;
-    return this.#present()
-      .checking.shown(file)
-      .flatMap(({ diagnostic, mend }): CodeAction[] => {
-        if (!mend || isBefore(wanted.end, diagnostic.range.start) || isBefore(diagnostic.range.end, wanted.start)) return [];
-        // The file may have changed since it was judged.
-        if (!lines.text.startsWith(mend.from, lines.offsetAt(mend.range.start))) return [];
-        const edit = { changes: { [this.#uriOf(file)]: [{ range: mend.range, newText: mend.to }] } };
-        return [
-          { title: `Write ${mend.to} in place of ${mend.from}`, kind: 'quickfix', diagnostics: [diagnostic], isPreferred: true, edit },
-        ];
-      });
+    const { checking } = this.#present();
+    // Places are those of the text that was judged.
+    if (checking.judged(file)?.text !== lines.text) return [];
+    return checking.shown(file).flatMap(({ diagnostic, mend }): CodeAction[] => {
+      if (!mend || isBefore(wanted.end, diagnostic.range.start) || isBefore(diagnostic.range.end, wanted.start)) return [];
+      const edit = { changes: { [this.#uriOf(file)]: [{ range: mend.range, newText: mend.to }] } };
+      return [{ title: `Write ${mend.to} in place of ${mend.from}`, kind: 'quickfix', diagnostics: [diagnostic], isPreferred: true, edit }];
+    });
   }
 
   #symbols(params: Params): DocumentSymbol[] {
@@ -331,6 +334,15 @@ export class LanguageServer implements Peer {
       return symbolOf(resource, lines, start, next);
     });
   }
+}
+
+/** Throws `RequestError`. */
+function changed(lines: TextLines, change: Params): TextLines {
+  const inserted = text(change, 'text');
+  if (change.range === undefined) return new TextLines(inserted);
+  const { start, end } = range(change.range);
+  const before = lines.text.slice(0, lines.offsetAt(start));
+  return new TextLines(before + inserted + lines.text.slice(Math.max(before.length, lines.offsetAt(end))));
 }
 
 interface Document {

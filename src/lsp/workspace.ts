@@ -28,21 +28,24 @@ const LARGEST_WORKSPACE = 128 * 1024 * 1024;
 
 /** A file on disk or in a buffer. */
 interface WorkspaceFile {
-  /** Of what is on disk; of a buffer its version. */
   readonly mark: string;
   /** What it says, or the finding that says why nobody knows. */
   readonly content: TextLines | Decoded;
 }
 
 interface Buffer {
-  version: number;
-  lines: TextLines;
+  /** As the editor counts; undefined where it does not. */
+  readonly version: number | undefined;
+  readonly lines: TextLines;
+  /** Another with each text, whatever the editor counts. */
+  readonly mark: string;
 }
 
 export class Workspace {
   readonly #settings: WorkspaceSettings;
   #folders: readonly string[];
   readonly #buffers = new Map<string, Buffer>();
+  #taken = 0;
   #disk = new Map<string, WorkspaceFile>();
   #configurations = new Map<string, Configuration>();
   /** Files that are rendered or patched elsewhere, with why they are not judged. */
@@ -62,8 +65,14 @@ export class Workspace {
     this.#folders = folders;
   }
 
-  setBuffer(file: string, version: number, text: string): void {
-    this.#buffers.set(file, { version, lines: new TextLines(text) });
+  setBuffer(file: string, version: number | undefined, lines: TextLines): void {
+    this.#taken++;
+    this.#buffers.set(file, { version, lines, mark: `buffer ${this.#taken}` });
+  }
+
+  /** What an open buffer says. */
+  buffer(file: string): TextLines | undefined {
+    return this.#buffers.get(file)?.lines;
   }
 
   closeBuffer(file: string): void {
@@ -89,25 +98,49 @@ export class Workspace {
     return this.configurations.find((configuration) => configuration.has(file));
   }
 
-  /** Reads what changed on disk. Resolves with what could not be taken in, as a sentence. */
-  async refresh(): Promise<string | undefined> {
+  /** Reads what changed on disk. Resolves with what could not be taken in, as sentences. */
+  async refresh(): Promise<string[]> {
     const found = await scan(this.#folders, false, { entries: MOST_ENTRIES, ignored: IGNORED });
     const disk = new Map<string, WorkspaceFile>();
     let size = 0;
-    let cut: string | undefined = found.cut ? `more than ${MOST_ENTRIES} files and folders: those beyond are not read` : undefined;
+    let cut: string | undefined = found.cut
+      ? `the workspace has more than ${MOST_ENTRIES} files and folders: those beyond are not read`
+      : undefined;
     for (const path of found.files) {
       const file = await this.#read(resolve(path));
       size += linesOf(file)?.text.length ?? 0;
       if (size > LARGEST_WORKSPACE) {
-        cut = `more than ${LARGEST_WORKSPACE / 1024 / 1024} MiB of files: those from ${path} on are not read`;
+        cut = `the workspace has more than ${LARGEST_WORKSPACE / 1024 / 1024} MiB of files: those from ${path} on are not read`;
         break;
       }
       disk.set(resolve(path), file);
     }
     for (const { path, reason } of found.unreadable) disk.set(resolve(path), { mark: '', content: unreadable(path, reason) });
+    await this.#readMeshConfig(disk);
     this.#disk = disk;
     this.arrange();
-    return cut;
+    return [...(cut === undefined ? [] : [cut]), ...this.#missing()];
+  }
+
+  /** It need not be of the folders, nor have a name that files of resources have. */
+  async #readMeshConfig(disk: Map<string, WorkspaceFile>): Promise<void> {
+    const { meshConfig } = this.#settings;
+    if (meshConfig === undefined || disk.has(meshConfig)) return;
+    const file = await this.#read(meshConfig);
+    if (linesOf(file)) disk.set(meshConfig, file);
+  }
+
+  /** What settings name and nobody has. */
+  #missing(): string[] {
+    const { configurations, meshConfig } = this.#settings;
+    const files = this.#allFiles();
+    const isEmpty = (path: string) => !this.#folders.some((folder) => files.some((file) => isUnder(file, resolve(join(folder, path)))));
+    return [
+      ...configurations.filter(isEmpty).map((path) => `the setting configurations names ${path}, where no file is read`),
+      ...(meshConfig === undefined || this.lines(meshConfig)
+        ? []
+        : [`the setting meshConfig names ${meshConfig}, which cannot be read: what the objects say counts`]),
+    ];
   }
 
   async #read(path: string): Promise<WorkspaceFile> {
@@ -169,7 +202,7 @@ export class Workspace {
       const buffer = this.#buffers.get(file);
       const onDisk = this.#disk.get(file);
       const content = buffer?.lines ?? onDisk?.content ?? unreadable(file, 'it is gone');
-      configuration.set(file, buffer ? `buffer ${buffer.version}` : (onDisk?.mark ?? ''), content);
+      configuration.set(file, buffer?.mark ?? onDisk?.mark ?? '', content);
     }
     const { meshConfig } = this.#settings;
     const text = meshConfig === undefined ? undefined : this.lines(meshConfig)?.text;

@@ -66,10 +66,9 @@ function pageOf(command: Command, examples: readonly string[]): ManualPage {
   };
 }
 
-/** One line; of a description its first sentence. */
+/** One line, as `--help` has it; of a description its first sentence. */
 function summaryOf(command: Command): string {
-  const text = command.summary() || command.description().split(/(?<=[.:]) /)[0]!;
-  return uncapitalised(text);
+  return command.summary() || uncapitalised(command.description().split(/(?<=[.:]) /)[0]!);
 }
 
 function uncapitalised(text: string): string {

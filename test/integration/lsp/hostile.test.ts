@@ -101,6 +101,34 @@ test('positions beyond the text and changes of what is not open are taken for it
   await editor.close();
 });
 
+test('each text counts, whatever the versions say, and after a change that is none what is on disk does', async (t) => {
+  const right = 'apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: { name: default, namespace: shop }\nspec: {}\n';
+  const wrong = right.replace('spec:', 'spcc:');
+  const editor = await startEditor(t, { files: { 'a.yaml': wrong.replace('spcc', 'spac') } });
+  const textDocument = { uri: editor.uri('a.yaml'), version: 1 };
+  const says = (what: string) => editor.diagnostics('a.yaml', (found) => found.some(({ message }) => String(message).startsWith(what)));
+  const isRight = (found: readonly Diagnostic[]) => !found.some(({ code }) => code === 'SP0008');
+  const change = (version: unknown, ...contentChanges: object[]) =>
+    editor.connection.sendNotification('textDocument/didChange', { textDocument: { ...textDocument, version }, contentChanges });
+  await says('spac');
+  await change(1, { range: { start: { line: 0, character: 0 }, end: { line: 9, character: 0 } }, text: right });
+  await editor.open('a.yaml', wrong);
+  await says('spcc');
+  await change(1, { text: right });
+  await editor.diagnostics('a.yaml', isRight);
+  await change(1, { text: wrong.replace('spcc', 'spxc') });
+  await says('spxc');
+  await change(null, { text: right });
+  await editor.diagnostics('a.yaml', isRight);
+  await change(3, { range: { start: { line: -1 } }, text: 'x' });
+  await says('spac');
+  assert.ok(
+    editor.said.some((line) => /a\.yaml: the parameters have no valid line\. Until it is opened again/.test(line)),
+    editor.said.join('\n'),
+  );
+  await editor.close();
+});
+
 test('what a workspace holds is read and never run, and links out of it are not followed', async (t) => {
   const editor = await startEditor(t, { files: { 'a.yaml': 'apiVersion: v1\nkind: Gatway\nmetadata: { name: a }\n' } });
   const ran = join(editor.folder, 'ran');

@@ -96,6 +96,28 @@ test('a finding comes and goes as the buffer changes, and its mend is a change o
   assert.equal(await editor.close(), 0);
 });
 
+test('a mend is offered of the text that was judged alone', async (t) => {
+  const editor = await startEditor(t, { files: { 'entry.yaml': ENTRY } });
+  const rule =
+    'apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: near, namespace: shop }\nspec:\n  host: api.exmaple.com\n';
+  await editor.open('near.yaml', rule);
+  await editor.diagnostics('near.yaml', has('IST0174'));
+  const ask = async () => {
+    const range = { start: { line: 0, character: 0 }, end: { line: 9, character: 0 } };
+    const textDocument = { uri: editor.uri('near.yaml') };
+    return (await editor.connection.sendRequest(CodeActionRequest.type, { textDocument, range, context: { diagnostics: [] } }))!.length;
+  };
+  assert.equal(await ask(), 1);
+  // The same text at the same place, where it is right.
+  await editor.change('near.yaml', '{ name: near, namespace: shop }\nspec:\n  host:', '\n  annotations:\n    was:');
+  await editor.change('near.yaml', 'api.exmaple.com\n', 'api.exmaple.com\n  name: near\nspec: { host: api.example.com }\n');
+  await editor.change('near.yaml', '    was:', '   was:');
+  await editor.change('near.yaml', 'metadata: ', 'metadata:');
+  assert.equal(editor.text('near.yaml').split('\n')[4], '   was: api.exmaple.com');
+  assert.equal(await ask(), 0);
+  await editor.close();
+});
+
 test('findings are those of sallyport analyze, of open files and of others', async (t) => {
   const files = { 'mesh/entry.yaml': ENTRY.replace('DNS', 'DSN'), 'mesh/rule.yaml': RULE.replace('api.example.com', 'nobody.example.com') };
   const editor = await startEditor(t, { files });
@@ -299,4 +321,17 @@ test('each of several configurations is judged alone', async (t) => {
     [together.uri('a/entry.yaml')],
   );
   await together.close();
+});
+
+test('the MeshConfig that a setting names counts wherever it stands, and what settings name and nobody has is said', async (t) => {
+  const wrong = 'outboundTrafficPolicy: { mdoe: REGISTRY_ONLY }\n';
+  const files = { 'mesh/entry.yaml': ENTRY, '.istio/mesh': wrong };
+  const editor = await startEditor(t, { files, settings: { configurations: ['mesh', 'mesch'], meshConfig: '.istio/mesh' } });
+  await editor.diagnostics('.istio/mesh', (found) => found.some(({ message }) => String(message).includes('mdoe')));
+  assert.deepEqual(editor.said, ['Sallyport: the setting configurations names mesch, where no file is read.']);
+  await editor.close();
+  const other = await startEditor(t, { files: { 'entry.yaml': ENTRY.replace('DNS', 'DSN') }, settings: { meshConfig: 'mesh' } });
+  await other.diagnostics('entry.yaml', misspelt);
+  assert.match(other.said.join(), /the setting meshConfig names \S+\/mesh, which cannot be read/);
+  await other.close();
 });
