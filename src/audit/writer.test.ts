@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readLine } from './chain/line.ts';
@@ -98,4 +98,47 @@ test('segments end by their size and by their age', async (t) => {
   writer.append([callOf('d.example.com')]);
   assert.equal(writer.segment, 3);
   writer.close();
+});
+
+test('a segment that is removed or cut while it is written takes no line as acknowledged', async (t) => {
+  for (const [how, why] of [
+    [rmSync, /segment 1 was removed/],
+    [truncateSync, /segment 1 was cut/],
+  ] as const) {
+    const folder = join(tempFolder(t), 'audit');
+    const key = keyIn(tempFolder(t));
+    const writer = writerIn(folder, key);
+    writer.append([callOf('a.example.com')]);
+    const { head } = writer;
+    how(segmentPath(folder, 1));
+    assert.throws(() => writer.append([callOf('b.example.com')]), why);
+    assert.deepEqual(writer.head, head);
+    writer.append([callOf('b.example.com')]);
+    await writer.sign(true);
+    writer.close();
+    assert.match(readFileSync(segmentPath(folder, 2), 'utf8'), /b\.example\.com/);
+    const verdict = verifyFolder(folder, { keys: [key.publicKey], from: 1, expect: undefined });
+    assert.match(verdict.problems.map(({ message }) => message).join(), /missing/);
+  }
+});
+
+test('another folder in the place of the first takes no segment', async (t) => {
+  const around = tempFolder(t);
+  const folder = join(around, 'audit');
+  const key = keyIn(tempFolder(t));
+  const writer = writerIn(folder, key, { rotateBytes: 1 });
+  writer.append([callOf('a.example.com')]);
+  await writer.rotate();
+  renameSync(folder, join(around, 'moved'));
+  assert.throws(() => writer.append([callOf('b.example.com')]), /ENOENT/);
+  mkdirSync(folder);
+  assert.throws(() => writer.append([callOf('b.example.com')]), /another folder has taken the place/);
+  assert.deepEqual(readdirSync(folder), []);
+  rmSync(folder, { recursive: true });
+  renameSync(join(around, 'moved'), folder);
+  writer.append([callOf('b.example.com')]);
+  await writer.sign(true);
+  writer.close();
+  const verdict = verifyFolder(folder, { keys: [key.publicKey], from: 1, expect: undefined });
+  assert.deepEqual([verdict.problems, verdict.calls, verdict.ended], [[], 2, true]);
 });
