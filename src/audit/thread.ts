@@ -42,13 +42,14 @@ const options = workerData as ThreadOptions;
 const failing = new Int32Array(options.failing);
 const seats: { readonly port: MessagePort; readonly take: (told: Told) => void }[] = [];
 let telling: NodeJS.Timeout | undefined;
+const clocks = { date: Date.now, now: () => performance.now() };
 
 try {
-  const writer = new ChainWriter({ ...options, signer: signerOf(options.signer), date: Date.now });
+  const writer = new ChainWriter({ ...options, signer: signerOf(options.signer), ...clocks });
   const log = new AuditLog(writer, {
     onFailure: options.onFailure,
     signEveryMs: options.signEveryMs,
-    date: Date.now,
+    ...clocks,
     failing: (reason) => {
       Atomics.store(failing, 0, reason === undefined ? 0 : 1);
       send({ kind: 'state', state: log.state });

@@ -85,7 +85,7 @@ test('segments end by their size and by their age', async (t) => {
   const folder = join(tempFolder(t), 'audit');
   const key = keyIn(tempFolder(t));
   let now = 0;
-  const writer = writerIn(folder, key, { rotateBytes: 2000, rotateMs: 60_000, date: () => now });
+  const writer = writerIn(folder, key, { rotateBytes: 2000, rotateMs: 60_000, now: () => now });
   writer.append([callOf('a.example.com')]);
   await writer.rotate();
   assert.equal(writer.segment, 1);

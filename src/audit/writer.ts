@@ -31,6 +31,8 @@ export interface WriterOptions {
   readonly product: string;
   /** Now, in ms since the epoch. */
   readonly date: () => number;
+  /** By a clock that nobody sets, ms: for the age of a segment. */
+  readonly now: () => number;
 }
 
 interface OpenSegment {
@@ -108,8 +110,8 @@ export class ChainWriter {
   /** Ends the segment with a signature if it has its size or age. */
   async rotate(): Promise<void> {
     const segment = this.#segment;
-    const { rotateBytes, rotateMs, date } = this.#options;
-    if (!segment || (segment.size < rotateBytes && date() - segment.began < rotateMs)) return;
+    const { rotateBytes, rotateMs, now } = this.#options;
+    if (!segment || (segment.size < rotateBytes && now() - segment.began < rotateMs)) return;
     if (this.#unsigned > 0) await this.sign();
     closeSync(segment.fd);
     this.#segment = undefined;
@@ -123,12 +125,11 @@ export class ChainWriter {
   }
 
   #open(): OpenSegment {
-    const { signer, product, date } = this.#options;
+    const { signer, product, date, now } = this.#options;
     this.#checkFolder();
     const number = this.#number + 1;
     const path = segmentPath(this.#folder, number);
-    const began = date();
-    const segment: OpenSegment = { fd: openSync(path, 'wx', 0o600), began, size: 0, dirty: false };
+    const segment: OpenSegment = { fd: openSync(path, 'wx', 0o600), began: now(), size: 0, dirty: false };
     const entry: Entry = {
       kind: 'segment',
       after: this.#after,
@@ -137,7 +138,7 @@ export class ChainWriter {
       product,
       publicKey: signer.publicKey,
       segment: number,
-      time: textOf(began),
+      time: textOf(date()),
     };
     const [head, unsigned] = [this.#head, this.#unsigned];
     try {
