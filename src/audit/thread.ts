@@ -46,6 +46,8 @@ const clocks = { date: Date.now, now: () => performance.now() };
 
 try {
   const writer = new ChainWriter({ ...options, signer: signerOf(options.signer), ...clocks });
+  // That it can be written and signed is found out before anything is let through.
+  await writer.sign();
   const log = new AuditLog(writer, {
     onFailure: options.onFailure,
     signEveryMs: options.signEveryMs,
@@ -61,8 +63,6 @@ try {
       }, TELL_MS);
     },
   });
-  // That it can be written is found out before anything is let through.
-  writer.append([]);
   main.on('message', (message: ToAudit) => void take(log, message));
   send({ kind: 'open', state: log.state, damage: writer.damage });
 } catch (error) {

@@ -12,6 +12,7 @@ test('a line that was cut off is left, said, and followed by the next', async (t
   const key = keyIn(tempFolder(t));
   const first = writerIn(folder, key);
   first.append([callOf('a.example.com'), callOf('b.example.com')]);
+  await first.sign();
   first.close();
   appendFileSync(segmentPath(folder, 1), '{"entry":{"host":"c');
   const check = () => verifyFolder(folder, { keys: [key.publicKey], from: 1, expect: undefined });

@@ -112,6 +112,8 @@ export class ChainVerifier {
     if (this.#torn > 0)
       this.#notes.push(`the last ${this.#torn} bytes are of a line that was not written to its end: it was not acknowledged`);
     const { expect } = this.#options;
+    if (this.#keys && this.#lines > 0 && !this.#signed)
+      this.#problem(0, 'no line is signed by a key that was given: anybody may have written it');
     if (expect && !this.#expected)
       this.#problem(0, `line ${expect.seq} with the hash ${expect.hash} is not in the chain: its end is cut off, or it was written anew`);
     return {
@@ -208,7 +210,7 @@ export class ChainVerifier {
     const id = String(key);
     const known = (this.#keys ?? this.#named).get(id);
     if (!known) this.#problem(this.#line, `it is signed by the key ${id}, which is not one of those given`);
-    else if (!verifySignature(null, signedBytes(line), known, Buffer.from(String(signature), 'base64')))
+    else if (!isSigned(line, String(signature), known))
       this.#problem(this.#line, `the signature by ${id} is not valid: what stands before it was changed`);
     else {
       this.#signed = { seq: line.seq, time: String(time), key: id };
@@ -220,6 +222,12 @@ export class ChainVerifier {
     const { expect } = this.#options;
     this.#expected ||= expect?.seq === seq && expect.hash === hash;
   }
+}
+
+/** Base64 can be written in several ways: in another one the line was changed. */
+function isSigned(line: Line, signature: string, key: KeyObject): boolean {
+  const bytes = Buffer.from(signature, 'base64');
+  return bytes.toString('base64') === signature && verifySignature(null, signedBytes(line), key, bytes);
 }
 
 function idOf(key: KeyObject): string {
