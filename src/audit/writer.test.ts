@@ -143,3 +143,31 @@ test('another folder in the place of the first takes no segment', async (t) => {
   const verdict = verifyFolder(folder, { keys: [key.publicKey], from: 1, expect: undefined });
   assert.deepEqual([verdict.problems, verdict.calls, verdict.ended], [[], 2, true]);
 });
+
+test('segments are found whatever their number, and a line that is nested without end is none', async (t) => {
+  const folder = join(tempFolder(t), 'audit');
+  const key = keyIn(tempFolder(t));
+  mkdirSync(folder);
+  writeFileSync(
+    segmentPath(folder, 99_999_999),
+    `{"entry":{"a":${'['.repeat(30_000)}${']'.repeat(30_000)},"kind":"x"},"prev":"","seq":1}\n`,
+  );
+  for (const number of [100_000_000, 100_000_001]) {
+    const writer = writerIn(folder, key);
+    await writer.sign(true);
+    writer.close();
+    assert.equal(segmentsIn(folder).at(-1)!.number, number);
+  }
+  const { problems, lines } = verifyFolder(folder, { keys: [key.publicKey], from: 99_999_999, expect: undefined });
+  assert.equal(lines, 5);
+  assert.match(problems[0]!.message, /is not a line of an audit/);
+});
+
+test('notes of a chain are bounded', (t) => {
+  const folder = join(tempFolder(t), 'audit');
+  const writer = writerIn(folder, keyIn(tempFolder(t)));
+  writer.append(Array.from({ length: 1000 }, () => JSON.stringify({ kind: 'failure', lost: 1 })));
+  writer.close();
+  const { notes } = verifyFolder(folder, { keys: undefined, from: 1, expect: undefined });
+  assert.deepEqual([notes.length, notes.at(-1)], [101, 'and 900 more']);
+});

@@ -41,6 +41,7 @@ export interface VerifyOptions {
 }
 
 const MOST_PROBLEMS = 100;
+const MOST_NOTES = 100;
 
 /** Bytes from the first on that is of no line, until a segment says that they were cut off. */
 interface Rest {
@@ -55,6 +56,7 @@ export class ChainVerifier {
   readonly #notes: string[] = [];
   readonly #named = new Map<string, KeyObject>();
   #more = 0;
+  #moreNotes = 0;
   #segments = 0;
   #segment = 0;
   #line = 0;
@@ -109,8 +111,7 @@ export class ChainVerifier {
 
   end(): Verdict {
     if (this.#segments === 0) this.#problem(0, 'there is no segment at all');
-    if (this.#torn > 0)
-      this.#notes.push(`the last ${this.#torn} bytes are of a line that was not written to its end: it was not acknowledged`);
+    if (this.#torn > 0) this.#note(`the last ${this.#torn} bytes are of a line that was not written to its end: it was not acknowledged`);
     const { expect } = this.#options;
     if (this.#keys && this.#lines > 0 && !this.#signed)
       this.#problem(0, 'no line is signed by a key that was given: anybody may have written it');
@@ -119,7 +120,7 @@ export class ChainVerifier {
     return {
       problems: this.#problems,
       more: this.#more,
-      notes: this.#notes,
+      notes: this.#moreNotes > 0 ? [...this.#notes, `and ${this.#moreNotes} more`] : this.#notes,
       segments: this.#segments,
       lines: this.#lines,
       calls: this.#calls,
@@ -132,6 +133,11 @@ export class ChainVerifier {
   #problem(line: number, message: string, segment = this.#segment): void {
     if (this.#problems.length < MOST_PROBLEMS) this.#problems.push({ segment, line, message });
     else this.#more++;
+  }
+
+  #note(message: string): void {
+    if (this.#notes.length < MOST_NOTES) this.#notes.push(message);
+    else this.#moreNotes++;
   }
 
   #skip(bytes: string | Uint8Array): void {
@@ -176,7 +182,7 @@ export class ChainVerifier {
     }
     const same = rest === undefined ? cut.bytes === 0 : cut.bytes === rest.bytes && cut.sha256 === rest.hash.digest('hex');
     if (!same) this.#problem(1, `before it stand other bytes than the ${String(cut.bytes)} of which it says that they were cut off`);
-    else if (torn > 0) this.#notes.push(`${torn} bytes before segment ${this.#segment} (${time}) are of a line that was not acknowledged`);
+    else if (torn > 0) this.#note(`${torn} bytes before segment ${this.#segment} (${time}) are of a line that was not acknowledged`);
   }
 
   #read(line: Line): void {
@@ -187,11 +193,11 @@ export class ChainVerifier {
     else if (entry.kind === 'segment') this.#name(entry.publicKey);
     else if (entry.kind === 'signature') this.#signature(line);
     else if (entry.kind === 'failure')
-      this.#notes.push(
+      this.#note(
         `line ${line.seq}: no audit from ${String(entry.since)} to ${String(entry.time)} (${String(entry.reason)}), ${String(entry.lost)} lines lost`,
       );
     if (entry.kind === 'segment' && entry.after === 'restart' && !ended)
-      this.#notes.push(
+      this.#note(
         `segment ${this.#segment} was begun after a process that did not end the chain: what it had not acknowledged is not known`,
       );
   }
