@@ -6,7 +6,7 @@ import { checkRegular, readFlags } from '../lib/regular-file.ts';
 import { hashOf, LONGEST_LINE, NOTHING_BEFORE, readLine } from './chain/line.ts';
 import type { Head } from './chain/verify.ts';
 
-const NAME = /^audit-(\d{8})\.jsonl$/;
+const NAME = /^audit-(\d{8}|[1-9]\d{8,14})\.jsonl$/;
 const NEWLINE = 10;
 const PIECE = 256 * 1024;
 

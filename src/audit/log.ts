@@ -11,6 +11,8 @@ export interface LogOptions {
   readonly signEveryMs: number;
   /** Now, in ms since the epoch. */
   readonly date: () => number;
+  /** By a clock that nobody sets, ms: for how long something has lasted. */
+  readonly now: () => number;
   /** It cannot write, or can again (undefined). Called before anything else happens. */
   readonly failing: (reason: string | undefined) => void;
   /** So many entries of a seat have been taken off its hands. */
@@ -57,7 +59,7 @@ export class AuditLog {
   constructor(writer: ChainWriter, options: LogOptions) {
     this.#writer = writer;
     this.#options = options;
-    this.#signedAt = options.date();
+    this.#signedAt = options.now();
     this.#tick = setInterval(() => this.#wake(), Math.min(options.signEveryMs, AGAIN_MS));
   }
 
@@ -102,7 +104,7 @@ export class AuditLog {
 
   #wake(): void {
     if (this.#running || this.#closing) return;
-    if (this.#failing && this.#options.date() - this.#failedAt < AGAIN_MS) return;
+    if (this.#failing && this.#options.now() - this.#failedAt < AGAIN_MS) return;
     this.#running = new Promise((resolve) => setImmediate(resolve))
       .then(() => this.#attempt())
       .then((well) => {
@@ -169,7 +171,7 @@ export class AuditLog {
   }
 
   async #signIfDue(): Promise<void> {
-    const now = this.#options.date();
+    const now = this.#options.now();
     if (this.#writer.unsigned === 0 || now - this.#signedAt < this.#options.signEveryMs) return;
     await this.#writer.sign();
     this.#signedAt = now;
@@ -177,9 +179,9 @@ export class AuditLog {
 
   #fail(reason: string): void {
     this.#failures++;
-    this.#failedAt = this.#options.date();
+    this.#failedAt = this.#options.now();
     if (this.#failing) return;
-    this.#failing = { since: this.#failedAt, reason };
+    this.#failing = { since: this.#options.date(), reason };
     this.#options.failing(reason);
   }
 }

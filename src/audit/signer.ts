@@ -12,6 +12,8 @@ export interface SignerOptions {
   readonly command?: string | undefined;
   /** Public key of the command's, PEM. */
   readonly publicKey?: string | undefined;
+  /** How long the command may take, ms. */
+  readonly commandMs?: number;
 }
 
 export interface Signer {
@@ -22,12 +24,12 @@ export interface Signer {
   sign(bytes: Buffer): Promise<string>;
 }
 
-/** How long the command may take, ms, and how much it may print. */
 const COMMAND_MS = 30_000;
+/** How many characters the command may print. */
 const LONGEST_ANSWER = 4096;
 
 /** Throws `usage`, `audit-key-unusable`. */
-export function signerOf({ key, command, publicKey }: SignerOptions): Signer {
+export function signerOf({ key, command, publicKey, commandMs = COMMAND_MS }: SignerOptions): Signer {
   if (key !== undefined) {
     const secret = ed25519(key, (text) => createPrivateKey(text));
     return signerFor(createPublicKey(secret), async (bytes) => sign(null, bytes, secret));
@@ -37,7 +39,7 @@ export function signerOf({ key, command, publicKey }: SignerOptions): Signer {
       'usage',
       'an audit is signed: name a key with --audit-key FILE (openssl genpkey -algorithm ed25519 -out FILE makes one), or --audit-sign-command COMMAND with --audit-public-key FILE.',
     );
-  return signerFor(readPublicKey(publicKey), (bytes) => signedBy(command, bytes));
+  return signerFor(readPublicKey(publicKey), (bytes) => signedBy(command, bytes, commandMs));
 }
 
 /** Throws `audit-key-unusable`. */
@@ -71,20 +73,36 @@ function signerFor(publicKey: KeyObject, make: (bytes: Buffer) => Promise<Buffer
   };
 }
 
-function signedBy(command: string, bytes: Buffer): Promise<Buffer> {
+function signedBy(command: string, bytes: Buffer, limitMs: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const child = spawn('/bin/sh', ['-c', command], { stdio: ['pipe', 'pipe', 'inherit'], timeout: COMMAND_MS });
+    // A group of its own: what it has started ends with it, and the terminal's Ctrl-C is not for it.
+    const child = spawn('/bin/sh', ['-c', command], { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
+    const giveUp = (why: string) => {
+      endGroup(child.pid);
+      child.stdout.destroy();
+      reject(new Error(`the command that signs ${why}`));
+    };
+    const timer = setTimeout(() => giveUp(`has not answered within ${limitMs / 1000} s`), limitMs);
     let answer = '';
     child.stdout.setEncoding('latin1').on('data', (text: string) => {
       answer += text;
-      if (answer.length > LONGEST_ANSWER) child.kill();
+      if (answer.length > LONGEST_ANSWER) giveUp('prints more than a signature');
     });
     // A command that does not read is told by its end.
     child.stdin.on('error', () => undefined).end(bytes);
     child.on('error', reject);
     child.on('close', (code, signal) => {
+      clearTimeout(timer);
       if (code === 0) resolve(Buffer.from(answer.trim(), 'base64'));
       else reject(new Error(`the command that signs ended with ${signal ?? `exit code ${code}`}`));
     });
   });
+}
+
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
 }

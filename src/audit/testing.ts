@@ -37,6 +37,7 @@ export function writerIn(folder: string, { signer }: TestKey, more: Partial<Writ
     rotateMs: 3_600_000,
     product: 'test',
     date: () => Date.UTC(2026, 0, 2),
+    now: () => 0,
     ...more,
   });
 }

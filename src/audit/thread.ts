@@ -42,13 +42,16 @@ const options = workerData as ThreadOptions;
 const failing = new Int32Array(options.failing);
 const seats: { readonly port: MessagePort; readonly take: (told: Told) => void }[] = [];
 let telling: NodeJS.Timeout | undefined;
+const clocks = { date: Date.now, now: () => performance.now() };
 
 try {
-  const writer = new ChainWriter({ ...options, signer: signerOf(options.signer), date: Date.now });
+  const writer = new ChainWriter({ ...options, signer: signerOf(options.signer), ...clocks });
+  // That it can be written and signed is found out before anything is let through.
+  await writer.sign();
   const log = new AuditLog(writer, {
     onFailure: options.onFailure,
     signEveryMs: options.signEveryMs,
-    date: Date.now,
+    ...clocks,
     failing: (reason) => {
       Atomics.store(failing, 0, reason === undefined ? 0 : 1);
       send({ kind: 'state', state: log.state });
@@ -60,8 +63,6 @@ try {
       }, TELL_MS);
     },
   });
-  // That it can be written is found out before anything is let through.
-  writer.append([]);
   main.on('message', (message: ToAudit) => void take(log, message));
   send({ kind: 'open', state: log.state, damage: writer.damage });
 } catch (error) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -146,7 +146,38 @@ test('a chain that is hashed anew after a change is found by its signatures', as
   writeSegments(folder, anew);
   const { problems } = check(folder, key);
   assert.match(problems[0]!.message, /signature by .* is not valid/);
-  assert.ok(problems.every(({ message }) => /signature/.test(message)));
+  assert.ok(problems.every(({ message }) => /signature|no line is signed/.test(message)));
+});
+
+test('a chain that is hashed anew without its signatures is not vouched for by a key, open or not', async (t) => {
+  const { folder, key } = await chain(t);
+  const [first] = readSegments(folder);
+  let prev = '0'.repeat(64);
+  const unsigned = first!
+    .filter((text) => readLine(text)!.entry.kind !== 'signature')
+    .map((text, i) => {
+      const line = lineText(JSON.stringify(readLine(text)!.entry).replace('a10.', 'xxx.'), prev, i + 1);
+      prev = hashOf(line);
+      return line;
+    });
+  rmSync(folder, { recursive: true });
+  mkdirSync(folder);
+  writeSegments(folder, [unsigned]);
+  assert.deepEqual(
+    check(folder, key).problems.map(({ message }) => message),
+    ['no line is signed by a key that was given: anybody may have written it'],
+  );
+});
+
+test('a signature that is written in another way is a change', async (t) => {
+  const { folder, key } = await chain(t);
+  const segments = readSegments(folder).map((lines) => [...lines]);
+  const end = segments.at(-1)!;
+  // The last bits of base64 say nothing.
+  const other = end.at(-1)!.replace(/(.)==/, (_, last: string) => `${String.fromCharCode(last.charCodeAt(0) + 1)}==`);
+  assert.notEqual(other, end.at(-1));
+  writeSegments(folder, [...segments.slice(0, -1), [...end.slice(0, -1), other]]);
+  assert.match(check(folder, key).problems[0]?.message ?? '', /not valid/);
 });
 
 test('a key of somebody else is told, and so is a line that is known to have been there', async (t) => {

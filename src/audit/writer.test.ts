@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readLine } from './chain/line.ts';
@@ -12,6 +12,7 @@ test('a line that was cut off is left, said, and followed by the next', async (t
   const key = keyIn(tempFolder(t));
   const first = writerIn(folder, key);
   first.append([callOf('a.example.com'), callOf('b.example.com')]);
+  await first.sign();
   first.close();
   appendFileSync(segmentPath(folder, 1), '{"entry":{"host":"c');
   const check = () => verifyFolder(folder, { keys: [key.publicKey], from: 1, expect: undefined });
@@ -85,7 +86,7 @@ test('segments end by their size and by their age', async (t) => {
   const folder = join(tempFolder(t), 'audit');
   const key = keyIn(tempFolder(t));
   let now = 0;
-  const writer = writerIn(folder, key, { rotateBytes: 2000, rotateMs: 60_000, date: () => now });
+  const writer = writerIn(folder, key, { rotateBytes: 2000, rotateMs: 60_000, now: () => now });
   writer.append([callOf('a.example.com')]);
   await writer.rotate();
   assert.equal(writer.segment, 1);
@@ -98,4 +99,75 @@ test('segments end by their size and by their age', async (t) => {
   writer.append([callOf('d.example.com')]);
   assert.equal(writer.segment, 3);
   writer.close();
+});
+
+test('a segment that is removed or cut while it is written takes no line as acknowledged', async (t) => {
+  for (const [how, why] of [
+    [rmSync, /segment 1 was removed/],
+    [truncateSync, /segment 1 was cut/],
+  ] as const) {
+    const folder = join(tempFolder(t), 'audit');
+    const key = keyIn(tempFolder(t));
+    const writer = writerIn(folder, key);
+    writer.append([callOf('a.example.com')]);
+    const { head } = writer;
+    how(segmentPath(folder, 1));
+    assert.throws(() => writer.append([callOf('b.example.com')]), why);
+    assert.deepEqual(writer.head, head);
+    writer.append([callOf('b.example.com')]);
+    await writer.sign(true);
+    writer.close();
+    assert.match(readFileSync(segmentPath(folder, 2), 'utf8'), /b\.example\.com/);
+    const verdict = verifyFolder(folder, { keys: [key.publicKey], from: 1, expect: undefined });
+    assert.match(verdict.problems.map(({ message }) => message).join(), /missing/);
+  }
+});
+
+test('another folder in the place of the first takes no segment', async (t) => {
+  const around = tempFolder(t);
+  const folder = join(around, 'audit');
+  const key = keyIn(tempFolder(t));
+  const writer = writerIn(folder, key, { rotateBytes: 1 });
+  writer.append([callOf('a.example.com')]);
+  await writer.rotate();
+  renameSync(folder, join(around, 'moved'));
+  assert.throws(() => writer.append([callOf('b.example.com')]), /ENOENT/);
+  mkdirSync(folder);
+  assert.throws(() => writer.append([callOf('b.example.com')]), /another folder has taken the place/);
+  assert.deepEqual(readdirSync(folder), []);
+  rmSync(folder, { recursive: true });
+  renameSync(join(around, 'moved'), folder);
+  writer.append([callOf('b.example.com')]);
+  await writer.sign(true);
+  writer.close();
+  const verdict = verifyFolder(folder, { keys: [key.publicKey], from: 1, expect: undefined });
+  assert.deepEqual([verdict.problems, verdict.calls, verdict.ended], [[], 2, true]);
+});
+
+test('segments are found whatever their number, and a line that is nested without end is none', async (t) => {
+  const folder = join(tempFolder(t), 'audit');
+  const key = keyIn(tempFolder(t));
+  mkdirSync(folder);
+  writeFileSync(
+    segmentPath(folder, 99_999_999),
+    `{"entry":{"a":${'['.repeat(30_000)}${']'.repeat(30_000)},"kind":"x"},"prev":"","seq":1}\n`,
+  );
+  for (const number of [100_000_000, 100_000_001]) {
+    const writer = writerIn(folder, key);
+    await writer.sign(true);
+    writer.close();
+    assert.equal(segmentsIn(folder).at(-1)!.number, number);
+  }
+  const { problems, lines } = verifyFolder(folder, { keys: [key.publicKey], from: 99_999_999, expect: undefined });
+  assert.equal(lines, 5);
+  assert.match(problems[0]!.message, /is not a line of an audit/);
+});
+
+test('notes of a chain are bounded', (t) => {
+  const folder = join(tempFolder(t), 'audit');
+  const writer = writerIn(folder, keyIn(tempFolder(t)));
+  writer.append(Array.from({ length: 1000 }, () => JSON.stringify({ kind: 'failure', lost: 1 })));
+  writer.close();
+  const { notes } = verifyFolder(folder, { keys: undefined, from: 1, expect: undefined });
+  assert.deepEqual([notes.length, notes.at(-1)], [101, 'and 900 more']);
 });

@@ -2,7 +2,19 @@
  * Writes a chain. A line is acknowledged once `append` has returned: then it is on the disk (fdatasync), and so is all before it. What fails leaves the chain as it
  * was. One at a time: nothing is called while a promise of another call is open.
  */
-import { closeSync, fdatasyncSync, fsyncSync, ftruncateSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { canonical, type Entry, FORMAT, hashOf, lineText, signedBytes } from './chain/line.ts';
 import type { Head } from './chain/verify.ts';
 import { BEGINNING, type ChainEnd, endOfChain, segmentPath } from './chain-files.ts';
@@ -19,6 +31,8 @@ export interface WriterOptions {
   readonly product: string;
   /** Now, in ms since the epoch. */
   readonly date: () => number;
+  /** By a clock that nobody sets, ms: for the age of a segment. */
+  readonly now: () => number;
 }
 
 interface OpenSegment {
@@ -41,6 +55,8 @@ export class ChainWriter {
   #unsigned = 0;
 
   readonly #lock: number;
+  /** The locked folder itself, whatever stands at its path by now. */
+  readonly #folder: string;
   /** Why what was there before is not as it was written; undefined where it is. */
   readonly damage: string | undefined;
 
@@ -49,6 +65,8 @@ export class ChainWriter {
     this.#options = options;
     mkdirSync(options.folder, { recursive: true, mode: 0o700 });
     this.#lock = lockFolder(options.folder);
+    const own = `/proc/self/fd/${this.#lock}`;
+    this.#folder = existsSync(own) ? own : options.folder;
     const { head, segment, cut, changed } = endOfChain(options.folder);
     if (changed)
       this.damage = `the last segment in ${options.folder} was changed: sallyport audit verify says where. The chain goes on after it`;
@@ -92,8 +110,8 @@ export class ChainWriter {
   /** Ends the segment with a signature if it has its size or age. */
   async rotate(): Promise<void> {
     const segment = this.#segment;
-    const { rotateBytes, rotateMs, date } = this.#options;
-    if (!segment || (segment.size < rotateBytes && date() - segment.began < rotateMs)) return;
+    const { rotateBytes, rotateMs, now } = this.#options;
+    if (!segment || (segment.size < rotateBytes && now() - segment.began < rotateMs)) return;
     if (this.#unsigned > 0) await this.sign();
     closeSync(segment.fd);
     this.#segment = undefined;
@@ -107,11 +125,11 @@ export class ChainWriter {
   }
 
   #open(): OpenSegment {
-    const { folder, signer, product, date } = this.#options;
+    const { signer, product, date, now } = this.#options;
+    this.#checkFolder();
     const number = this.#number + 1;
-    const path = segmentPath(folder, number);
-    const began = date();
-    const segment: OpenSegment = { fd: openSync(path, 'wx', 0o600), began, size: 0, dirty: false };
+    const path = segmentPath(this.#folder, number);
+    const segment: OpenSegment = { fd: openSync(path, 'wx', 0o600), began: now(), size: 0, dirty: false };
     const entry: Entry = {
       kind: 'segment',
       after: this.#after,
@@ -120,12 +138,13 @@ export class ChainWriter {
       product,
       publicKey: signer.publicKey,
       segment: number,
-      time: textOf(began),
+      time: textOf(date()),
     };
     const [head, unsigned] = [this.#head, this.#unsigned];
     try {
       this.#write(segment, [canonical(entry)]);
-      sync(folder);
+      // The name of a new file, too, is to outlive the machine.
+      fsyncSync(this.#lock);
     } catch (error) {
       // Nothing in it is acknowledged.
       closeSync(segment.fd);
@@ -149,24 +168,37 @@ export class ChainWriter {
       text += `${line}\n`;
     }
     const bytes = Buffer.from(text);
+    this.#checkSegment(segment);
     if (segment.dirty) ftruncateSync(segment.fd, segment.size);
     segment.dirty = true;
     for (let at = 0; at < bytes.length; ) at += writeSync(segment.fd, bytes, at, bytes.length - at, segment.size + at);
     fdatasyncSync(segment.fd);
+    this.#checkSegment(segment);
     segment.dirty = false;
     segment.size += bytes.length;
     this.#head = { seq, hash };
     this.#unsigned += entries.length;
   }
-}
 
-/** The name of a new file, too, is to outlive the machine. */
-function sync(folder: string): void {
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+  /** A file that nobody finds any more takes lines as before. Throws where what is acknowledged was taken away; the next file follows. */
+  #checkSegment(segment: OpenSegment): void {
+    const { nlink, size } = fstatSync(segment.fd);
+    if (nlink > 0 && size >= segment.size) return;
+    if (segment === this.#segment) {
+      closeSync(segment.fd);
+      this.#segment = undefined;
+      this.#after = 'rotation';
+    }
+    throw new Error(`segment ${this.#number} was ${nlink > 0 ? 'cut' : 'removed'} while it was written`);
+  }
+
+  /** Another folder at the same path has nothing of this chain, and no lock. */
+  #checkFolder(): void {
+    const { folder } = this.#options;
+    const own = fstatSync(this.#lock);
+    const there = statSync(folder);
+    if (own.ino !== there.ino || own.dev !== there.dev)
+      throw new Error(`another folder has taken the place of ${folder}: put the first one back, or start anew`);
   }
 }
 

@@ -1,5 +1,6 @@
 /** What `audit verify` says of an audit. */
 import type { Verdict } from '../audit/chain/verify.ts';
+import { printableLine } from '../lib/printable.ts';
 
 export interface Judged {
   readonly fine: boolean;
@@ -26,5 +27,6 @@ export function auditText(verdict: Verdict, { fine, open, vouched }: Judged): st
     ...(vouched ? [] : ['who signed is not known: name the public key with --key']),
     fine ? 'whole' : 'not whole',
   ];
-  return said.map((line) => `${line}\n`).join('');
+  // What a chain says stays within its line.
+  return said.map((line) => `${printableLine(line)}\n`).join('');
 }

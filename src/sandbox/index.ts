@@ -60,7 +60,7 @@ export interface Sandbox {
   isQuiet(): boolean;
   /** A connection to a port inside. Rejects if nothing listens there. */
   connect(port: number): Promise<Socket>;
-  /** Stops the command, but for jobs that it has put into groups of their own; what is returned has it go on. */
+  /** Stops the command and what it has started; what is returned has it go on. */
   pause(): () => void;
   /** Ends the command and the helper. */
   kill(): void;

@@ -1,10 +1,12 @@
-/** Stops what a command runs in the terminal's foreground, as a shell's Ctrl-Z does, and has it go on: meanwhile somebody else may read what is typed. */
-import { readdirSync, readFileSync } from 'node:fs';
+/**
+ * Stops all that a command runs, as a shell's Ctrl-Z does, and has it go on: meanwhile somebody else may read what is typed, and nothing is written over what
+ * is asked. Also what runs in the background: whoever has the terminal open may write there.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 interface Process {
   readonly pid: number;
   readonly parent: number;
-  readonly group: number;
   readonly state: string;
 }
 
@@ -12,14 +14,15 @@ interface Process {
 const MOST_ROUNDS = 10;
 
 /**
- * Stops the descendants of a process that are in this process's own group. What is stopped already, somebody else has stopped, and it stays so.
+ * Stops the descendants of a process, and what is in its network namespace: those whose parents have ended have become somebody else's. What is stopped already,
+ * somebody else has stopped, and it stays so.
  * @param above the process above the command, which goes on itself
  * @returns what has them go on, those below first, so that no shell takes its job for a stopped one
  */
 export function pauseBelow(above: number, proc = '/proc'): () => void {
   const stopped: number[] = [];
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const fresh = running(above, proc).filter((pid) => !stopped.includes(pid));
+    const fresh = [...new Set(running(above, proc))].filter((pid) => !stopped.includes(pid));
     if (fresh.length === 0) break;
     for (const pid of fresh) if (signal(pid, 'SIGSTOP')) stopped.push(pid);
   }
@@ -31,11 +34,25 @@ export function pauseBelow(above: number, proc = '/proc'): () => void {
 /** Those above come before those below. */
 function running(above: number, proc: string): readonly number[] {
   const all = processes(proc);
-  const own = all.find(({ pid }) => pid === process.pid)?.group;
-  const below = (parent: number): Process[] => all.filter((one) => one.parent === parent).flatMap((one) => [one, ...below(one.pid)]);
-  return below(above)
-    .filter(({ group, state }) => group === own && state !== 'T' && state !== 'Z')
+  const network = networkOf(above, proc);
+  const inside = new Set(
+    all.filter(({ pid }) => pid !== above && network !== undefined && networkOf(pid, proc) === network).map(({ pid }) => pid),
+  );
+  const below = (one: Process): Process[] => [one, ...all.filter(({ parent }) => parent === one.pid).flatMap(below)];
+  const first = all.filter(({ pid, parent }) => parent === above || (inside.has(pid) && !inside.has(parent)));
+  return first
+    .flatMap(below)
+    .filter(({ state }) => state !== 'T' && state !== 'Z')
     .map(({ pid }) => pid);
+}
+
+/** Undefined for a process that is gone, or not this user's. */
+function networkOf(pid: number, proc: string): string | undefined {
+  try {
+    return readlinkSync(`${proc}/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Fields of proc_pid_stat(5). */
@@ -44,8 +61,8 @@ function processes(proc: string): readonly Process[] {
     if (!/^\d+$/.test(name)) return [];
     try {
       const stat = readFileSync(`${proc}/${name}/stat`, 'utf8');
-      const [state, parent, group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return [{ pid: Number(name), parent: Number(parent), group: Number(group), state: state! }];
+      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return [{ pid: Number(name), parent: Number(parent), state: state! }];
     } catch {
       return [];
     }

@@ -53,15 +53,15 @@ export function hashOf(line: string): string {
 
 /** Undefined for what is not a line in its one form. */
 export function readLine(text: string): Line | undefined {
-  let line: Partial<Line> | null;
   try {
-    line = JSON.parse(text) as Partial<Line> | null;
+    const line = JSON.parse(text) as Partial<Line> | null;
+    const { entry, prev, seq } = line ?? {};
+    if (typeof entry?.kind !== 'string' || typeof prev !== 'string' || !Number.isSafeInteger(seq)) return undefined;
+    return canonical(line as unknown as Json) === text ? { entry, prev, seq: seq! } : undefined;
   } catch {
+    // No JSON, or nested deeper than anything of ours.
     return undefined;
   }
-  const { entry, prev, seq } = line ?? {};
-  if (typeof entry?.kind !== 'string' || typeof prev !== 'string' || !Number.isSafeInteger(seq)) return undefined;
-  return canonical(line as unknown as Json) === text ? { entry, prev, seq: seq! } : undefined;
 }
 
 /** What the key signs: a signature's line without the signature itself. It names the hash of the line before, and so all before it. */

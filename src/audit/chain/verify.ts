@@ -41,6 +41,7 @@ export interface VerifyOptions {
 }
 
 const MOST_PROBLEMS = 100;
+const MOST_NOTES = 100;
 
 /** Bytes from the first on that is of no line, until a segment says that they were cut off. */
 interface Rest {
@@ -55,6 +56,7 @@ export class ChainVerifier {
   readonly #notes: string[] = [];
   readonly #named = new Map<string, KeyObject>();
   #more = 0;
+  #moreNotes = 0;
   #segments = 0;
   #segment = 0;
   #line = 0;
@@ -109,15 +111,16 @@ export class ChainVerifier {
 
   end(): Verdict {
     if (this.#segments === 0) this.#problem(0, 'there is no segment at all');
-    if (this.#torn > 0)
-      this.#notes.push(`the last ${this.#torn} bytes are of a line that was not written to its end: it was not acknowledged`);
+    if (this.#torn > 0) this.#note(`the last ${this.#torn} bytes are of a line that was not written to its end: it was not acknowledged`);
     const { expect } = this.#options;
+    if (this.#keys && this.#lines > 0 && !this.#signed)
+      this.#problem(0, 'no line is signed by a key that was given: anybody may have written it');
     if (expect && !this.#expected)
       this.#problem(0, `line ${expect.seq} with the hash ${expect.hash} is not in the chain: its end is cut off, or it was written anew`);
     return {
       problems: this.#problems,
       more: this.#more,
-      notes: this.#notes,
+      notes: this.#moreNotes > 0 ? [...this.#notes, `and ${this.#moreNotes} more`] : this.#notes,
       segments: this.#segments,
       lines: this.#lines,
       calls: this.#calls,
@@ -130,6 +133,11 @@ export class ChainVerifier {
   #problem(line: number, message: string, segment = this.#segment): void {
     if (this.#problems.length < MOST_PROBLEMS) this.#problems.push({ segment, line, message });
     else this.#more++;
+  }
+
+  #note(message: string): void {
+    if (this.#notes.length < MOST_NOTES) this.#notes.push(message);
+    else this.#moreNotes++;
   }
 
   #skip(bytes: string | Uint8Array): void {
@@ -174,7 +182,7 @@ export class ChainVerifier {
     }
     const same = rest === undefined ? cut.bytes === 0 : cut.bytes === rest.bytes && cut.sha256 === rest.hash.digest('hex');
     if (!same) this.#problem(1, `before it stand other bytes than the ${String(cut.bytes)} of which it says that they were cut off`);
-    else if (torn > 0) this.#notes.push(`${torn} bytes before segment ${this.#segment} (${time}) are of a line that was not acknowledged`);
+    else if (torn > 0) this.#note(`${torn} bytes before segment ${this.#segment} (${time}) are of a line that was not acknowledged`);
   }
 
   #read(line: Line): void {
@@ -185,11 +193,11 @@ export class ChainVerifier {
     else if (entry.kind === 'segment') this.#name(entry.publicKey);
     else if (entry.kind === 'signature') this.#signature(line);
     else if (entry.kind === 'failure')
-      this.#notes.push(
+      this.#note(
         `line ${line.seq}: no audit from ${String(entry.since)} to ${String(entry.time)} (${String(entry.reason)}), ${String(entry.lost)} lines lost`,
       );
     if (entry.kind === 'segment' && entry.after === 'restart' && !ended)
-      this.#notes.push(
+      this.#note(
         `segment ${this.#segment} was begun after a process that did not end the chain: what it had not acknowledged is not known`,
       );
   }
@@ -208,7 +216,7 @@ export class ChainVerifier {
     const id = String(key);
     const known = (this.#keys ?? this.#named).get(id);
     if (!known) this.#problem(this.#line, `it is signed by the key ${id}, which is not one of those given`);
-    else if (!verifySignature(null, signedBytes(line), known, Buffer.from(String(signature), 'base64')))
+    else if (!isSigned(line, String(signature), known))
       this.#problem(this.#line, `the signature by ${id} is not valid: what stands before it was changed`);
     else {
       this.#signed = { seq: line.seq, time: String(time), key: id };
@@ -220,6 +228,12 @@ export class ChainVerifier {
     const { expect } = this.#options;
     this.#expected ||= expect?.seq === seq && expect.hash === hash;
   }
+}
+
+/** Base64 can be written in several ways: in another one the line was changed. */
+function isSigned(line: Line, signature: string, key: KeyObject): boolean {
+  const bytes = Buffer.from(signature, 'base64');
+  return bytes.toString('base64') === signature && verifySignature(null, signedBytes(line), key, bytes);
 }
 
 function idOf(key: KeyObject): string {

@@ -279,6 +279,8 @@ test('a folder that cannot be written, is in use, or has no key keeps it from st
   assert.match(await fails('--audit', join(here.base, 'file'), '--audit-key', here.key), /EEXIST|ENOTDIR/);
   assert.match(await fails('--audit', join(here.base, 'new')), /--audit-key FILE/);
   assert.match(await fails('--audit', join(here.base, 'new'), '--audit-key', here.policy), /Ed25519/);
+  const wrong = ['--audit-sign-command', 'echo AAAA', '--audit-public-key', here.publicKey];
+  assert.match(await fails('--audit', join(here.base, 'unsigned'), ...wrong), /does not fit the public key/);
   await program.end();
 });
 
@@ -290,7 +292,7 @@ test('a command signs in place of a key, as one that asks a KMS would', { skip: 
   assert.equal(await program.end(), 0, program.errors);
   const { code, output } = await verified(here);
   assert.equal(code, 0, output);
-  assert.match(output, /signed up to line 4/);
+  assert.match(output, /signed up to line 5/);
 });
 
 const user = process.getuid?.() === 0 ? 'root' : 'nobody';

@@ -112,6 +112,25 @@ test('many calls of one host are one question, which ends by itself', { skip }, 
   assert.match(stdout, /nobody answered in time/);
 });
 
+test('nothing of the command writes over the question: not in another session, nor what its parent has left', { skip }, async (t) => {
+  const here = world(t);
+  const writes = (what: string) => `sh -c 'while [ ! -e done ]; do printf "<${what}>"; touch ${what}; sleep 0.02; done'`;
+  const { stdout } = await here.run(
+    [
+      `setsid ${writes('session')} &`,
+      `(${writes('orphan')} &)`,
+      `(setsid ${writes('daemon')} &)`,
+      'until [ -e session ] && [ -e orphan ] && [ -e daemon ]; do sleep 0.01; done',
+      `curl -s http://${HOST}/ || true`,
+      'rm session orphan daemon; until [ -e session ] && [ -e orphan ] && [ -e daemon ]; do sleep 0.01; done; touch done; wait',
+    ].join('\n'),
+    { options: ['--ask-timeout', '1s'], around: inTerminal() },
+  );
+  const [, during, after] = /to deny it (.*?)nobody answered in time(.*)/s.exec(stdout) ?? assert.fail(stdout);
+  assert.doesNotMatch(during!, /<(session|orphan|daemon)>/);
+  assert.match(after!, /<daemon>/);
+});
+
 test('the command that reads the terminal loses nothing of it, and has it as it was', { skip }, async (t) => {
   const outside = world(t);
   // Raw, and in the middle of reading when the question comes.
