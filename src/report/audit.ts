@@ -17,7 +17,7 @@ export function auditText(verdict: Verdict, { fine, open, vouched }: Judged): st
     ...problems.map(({ segment, line, message }) => `wrong: segment ${segment}${line > 0 ? `, its line ${line}` : ''}: ${message}`),
     ...(more > 0 ? [`and ${more} more`] : []),
     ...notes.map((note) => `note: ${note}`),
-    `${lines} lines in ${segments} segments, ${calls} of them calls`,
+    `segments: ${segments}, lines: ${lines} (calls: ${calls})`,
     ...(signed ? [`signed up to line ${signed.seq} at ${signed.time} by ${signed.key}`] : ['nothing is signed']),
     ...(ended
       ? []
