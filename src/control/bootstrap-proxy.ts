@@ -3,6 +3,7 @@ import type { EngineHost, Refusal } from '../engine/contract.ts';
 import { startEngine } from '../engine/starter.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
+import { leaveOutMaglev } from '../proxy/idle-memory.ts';
 import { type BootstrapEvent, type BootstrapProxy, bootstrapIdentity, followBootstrap, openBootstrap } from './bootstrap.ts';
 
 export interface BootstrapProxyOptions {
@@ -29,6 +30,7 @@ export async function startBootstrapProxy(
   { file, concurrency, admin }: BootstrapProxyOptions,
   host: BootstrapHost,
 ): Promise<RunningBootstrap> {
+  leaveOutMaglev();
   const { say } = host;
   const bootstrap = openBootstrap(file);
   const { node } = bootstrap;

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineHost } from '../engine/contract.ts';
 import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
+import { leaveOutMaglev } from '../proxy/idle-memory.ts';
 import { type RemoteEvent, type RemoteOptions, type RemoteProxy, startRemoteProxy } from './remote.ts';
 import { RemoteReadiness } from './remote-readiness.ts';
 import { remoteTeller } from './remote-text.ts';
@@ -29,6 +30,7 @@ export interface RemoteHost extends EngineHost {
 
 /** Resolves when it has begun to connect. */
 export async function startServedRemote({ status, drainMs, pod, ...remote }: ServedRemoteOptions, host: RemoteHost): Promise<RemoteProxy> {
+  leaveOutMaglev();
   const lines = remoteTeller(hostPort(remote.target.address, remote.target.port));
   const readiness = new RemoteReadiness();
   const tell = (event: RemoteEvent) => {
