@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import type { ServerTls } from '../../lib/grpc/server.ts';
 import { listening } from '../../lib/listen.ts';
@@ -34,17 +35,19 @@ export interface AdmissionServer {
   readonly port: number;
   /** For connections from now on. */
   setTls(tls: ServerTls): void;
-  close(): void;
+  /** Answers for as long (ms), each time as the last over its connection, and ends. */
+  close(graceMs: number): Promise<void>;
 }
 
 /** Rejects as `listening`. */
 export async function startAdmissionServer(options: AdmissionServerOptions): Promise<AdmissionServer> {
   const { listen, tls } = options;
   const bounds = { headersTimeout: HEAD_MS, requestTimeout: REQUEST_MS, connectionsCheckingInterval: 2000, handshakeTimeout: HANDSHAKE_MS };
+  let ending = false;
   const server = createServer({ ...contextOf(tls), ...bounds }, (request, response) => {
     answer(request, options).then(
       ({ status, body }) => {
-        response.writeHead(status, { 'content-type': 'application/json', ...(status === 200 ? {} : { connection: 'close' }) });
+        response.writeHead(status, { 'content-type': 'application/json', ...(status === 200 && !ending ? {} : { connection: 'close' }) });
         response.end(`${JSON.stringify(body)}\n`);
       },
       // The client is gone.
@@ -58,7 +61,9 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
   return {
     port: (server.address() as AddressInfo).port,
     setTls: (renewed) => server.setSecureContext(contextOf(renewed)),
-    close: () => {
+    async close(graceMs) {
+      ending = true;
+      await delay(graceMs);
       server.close();
       server.closeAllConnections();
     },

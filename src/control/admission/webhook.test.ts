@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
+import { Agent, request as secureRequest } from 'node:https';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { newAuthorityFiles } from '../../ca/authority.ts';
@@ -111,4 +112,21 @@ test('paths, as Istio’s', () => {
   assert.deepEqual(injectPath('/inject/'), {});
   assert.deepEqual(injectPath('/inject/cluster/a--slash--b/net/n'), { cluster: 'a/b', network: 'n' });
   for (const path of ['/', '/injected', '/inject/net', '/inject/net/', '/inject/user/x']) assert.equal(injectPath(path), undefined, path);
+});
+
+test('a controller that ends answers for its grace, each time as the last over that connection', async (t) => {
+  const { control, port } = await started(t);
+  const agent = new Agent({ keepAlive: true, rejectUnauthorized: false });
+  const asked = async () => {
+    const given = secureRequest({ host: '127.0.0.1', port, path: '/inject', method: 'POST', agent }).end(JSON.stringify(review(POD)));
+    const [answer] = (await once(given, 'response')) as [IncomingMessage];
+    await once(answer.resume(), 'end');
+    return [answer.statusCode, answer.headers.connection];
+  };
+  assert.deepEqual(await asked(), [200, 'keep-alive']);
+  const ends = control.close(1000);
+  assert.deepEqual(await asked(), [200, 'close']);
+  assert.deepEqual(await asked(), [200, 'close']);
+  await ends;
+  await assert.rejects(asked, { code: 'ECONNREFUSED' });
 });

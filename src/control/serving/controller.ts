@@ -1,5 +1,5 @@
 /** `sallyport controller`: the control plane alone, for proxies that connect to it over xDS. */
-import { setTimeout as delay } from 'node:timers/promises';
+
 import { Identities } from '../../ca/identities.ts';
 import { jwksIn, type TokenOptions } from '../../ca/tokens.ts';
 import { SallyportError } from '../../lib/errors.ts';
@@ -92,9 +92,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
   const admit: AdsServerOptions['admit'] = (node, client, stream) => served.admit(node, client, stream);
   const close = async (graceMs: number) => {
     // API servers learn only by and by that they are to ask another; whom nobody answers makes no pods.
-    const asked = hook && delay(graceMs);
-    await Promise.all([...servers.map((server) => server.close(graceMs)), asked]);
-    hook?.close();
+    await Promise.all([...servers, ...(hook ? [hook] : [])].map((server) => server.close(graceMs)));
     await keeper?.close();
     for (const credentials of tls) credentials.close();
     await control.close(graceMs);
