@@ -70,12 +70,16 @@ const own = new OwnSignals(() => performance.now());
 onSignals((signal) => own.had(signal));
 
 function pass(signal: NodeJS.Signals): void {
-  // What came to the group is heard by the end of this turn of the loop.
-  setImmediate(() => {
+  nextTurn(() => {
     const cameHere = own.take(signal);
     const pid = command?.pid;
     if (pid !== undefined && !(cameHere && groupOf(pid) === groupOf(process.pid))) command!.kill(signal);
   });
+}
+
+/** When what came to the group has been heard here as well: the look that found the message may have been over before the signal came. */
+function nextTurn(act: () => void): void {
+  setImmediate(() => setImmediate(act));
 }
 
 function end(): never {
