@@ -36,8 +36,8 @@ export function forwardSignals(forward: (signal: NodeJS.Signals) => void): () =>
   });
 }
 
-/** What a kill(2) to a process group has given to one of its processes it has given to the others at the same moment; ms. */
-const SAME_MOMENT_MS = 1000;
+/** What a kill(2) to a process group has given to one of its processes it has given to the others at the same moment; how long one of them may be too busy to say so, ms. */
+const BUSY_MS = 10_000;
 
 /** The signals that a process had itself, by which it knows whether the others of its group had them as well. */
 export class OwnSignals {
@@ -61,7 +61,7 @@ export class OwnSignals {
   }
 
   #lately(signal: NodeJS.Signals): readonly number[] {
-    const since = this.#now() - SAME_MOMENT_MS;
+    const since = this.#now() - BUSY_MS;
     return (this.#times.get(signal) ?? []).filter((time) => time >= since);
   }
 }
