@@ -1,4 +1,5 @@
 /** The HTTPS server that the API server asks. */
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -16,6 +17,8 @@ const REQUEST_MS = 30_000;
 /** For a TLS handshake, and for an answer that is not read. */
 const HANDSHAKE_MS = 10_000;
 const STALLED_MS = 60_000;
+/** For what is being answered when everything ends. */
+const LAST_ANSWER_MS = 2000;
 /** API servers use few; each may hold a body. */
 const MOST_CONNECTIONS = 64;
 
@@ -64,7 +67,9 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
     async close(graceMs) {
       ending = true;
       await delay(graceMs);
+      const closed = once(server, 'close');
       server.close();
+      await Promise.race([closed, delay(LAST_ANSWER_MS, undefined, { ref: false })]);
       server.closeAllConnections();
     },
   };
