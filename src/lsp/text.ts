@@ -1,5 +1,6 @@
 /** A text as the Language Server Protocol counts in it. */
 import type { Position, Range } from 'vscode-languageserver-protocol';
+import { lineAt, lineStarts } from '../lib/line-starts.ts';
 
 /** Lines end with `\n`, `\r\n` or `\r` and count from 0; characters are UTF-16 code units and count from 0. */
 export class TextLines {
@@ -19,7 +20,7 @@ export class TextLines {
 
   positionAt(offset: number): Position {
     const starts = this.#lines();
-    const line = indexIn(starts, offset);
+    const line = lineAt(starts, offset);
     return { line, character: Math.min(offset, this.#endOf(line)) - starts[line]! };
   }
 
@@ -36,7 +37,7 @@ export class TextLines {
   }
 
   #lines(): readonly number[] {
-    this.#starts ??= startsAfter(this.text, /\r\n|\n|\r/g);
+    this.#starts ??= startsIn(this.text);
     return this.#starts;
   }
 
@@ -44,28 +45,17 @@ export class TextLines {
 
   /** The offset of a place as findings have it: lines end with `\n` alone, and both count from 1. */
   offsetOfPlace({ line, column }: { readonly line: number; readonly column: number }): number {
-    this.#fileStarts ??= startsAfter(this.text, /\n/g);
+    this.#fileStarts ??= lineStarts(this.text);
     const start = this.#fileStarts[line - 1];
     return start === undefined ? this.text.length : Math.min(start + column - 1, this.text.length);
   }
 }
 
-function startsAfter(text: string, ends: RegExp): number[] {
+/** As the protocol has lines. */
+function startsIn(text: string): number[] {
   const starts = [0];
-  for (const match of text.matchAll(ends)) starts.push(match.index + match[0].length);
+  for (const match of text.matchAll(/\r\n|\n|\r/g)) starts.push(match.index + match[0].length);
   return starts;
-}
-
-/** The last of the sorted `starts` that is not behind `offset`. */
-function indexIn(starts: readonly number[], offset: number): number {
-  let low = 0;
-  let high = starts.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (starts[middle]! <= offset) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }
 
 /** The end of the key or the value that begins at `start`. */

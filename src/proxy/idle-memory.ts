@@ -1,6 +1,6 @@
 /**
- * Keeps a thread's memory small, and gives it back when nothing is going on. V8 collects as memory is asked for, so a heap that start-up or a burst of traffic has grown stays as
- * large for as long as the thread idles (docs/decisions/start-up.md has the figures).
+ * Keeps a thread's memory small, and gives it back when nothing is going on. V8 collects as memory is asked for, so a heap that start-up or a burst of
+ * traffic has grown stays as large for as long as the thread idles (docs/decisions/start-up.md has the figures).
  */
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

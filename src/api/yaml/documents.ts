@@ -2,6 +2,8 @@
  * Cuts a file into YAML documents before parsing, so that a document that does not parse costs only itself. A line that starts with `---`
  * or `...` ends a document wherever it stands (YAML 1.2, section 9.1.2), also inside a block scalar.
  */
+import { lineAt, lineStarts } from '../../lib/line-starts.ts';
+
 export interface Chunk {
   readonly text: string;
   /** Offset of `text` in the file. */
@@ -38,20 +40,7 @@ export class LineIndex {
 
   at(offset: number): { line: number; column: number } {
     this.#starts ??= lineStarts(this.text);
-    const starts = this.#starts;
-    let low = 0;
-    let high = starts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (starts[middle]! <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return { line: low + 1, column: offset - starts[low]! + 1 };
+    const line = lineAt(this.#starts, offset);
+    return { line: line + 1, column: offset - this.#starts[line]! + 1 };
   }
-}
-
-function lineStarts(text: string): number[] {
-  const starts = [0];
-  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
-  return starts;
 }
