@@ -76,7 +76,10 @@ port.on('message', async (message: ToWorker) => {
   }
   const { id, request } = message;
   const plane = await starting;
-  if (!plane) return;
+  if (!plane) {
+    send({ kind: 'reply', id, value: undefined, error: 'it has no data plane' });
+    return;
+  }
   try {
     send({ kind: 'reply', id, value: await answer(plane, request), error: undefined });
   } catch (error) {

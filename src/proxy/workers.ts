@@ -149,6 +149,8 @@ export function startWorkers(options: WorkersOptions): Workers {
       options.entry,
     );
     all.add(thread);
+    // Before it gets what it listens on; of its end whoever waits for it learns otherwise.
+    if (watch) thread.watchFlows(watch).catch(() => undefined);
     const born = performance.now();
     void thread.ended.then((reason) => {
       all.delete(thread);
@@ -169,7 +171,6 @@ export function startWorkers(options: WorkersOptions): Workers {
     const thread = start(0);
     await thread.ready;
     serving.set(0, thread);
-    if (watch) await thread.watchFlows(watch);
   }
 
   /** Starts a thread beside others, or in the place of one that died, and lets it in once it has what the others have. */
@@ -183,7 +184,6 @@ export function startWorkers(options: WorkersOptions): Workers {
         const ack = await thread.ask({ kind: 'apply', update, probe: serving.size === 0 });
         for (const { type, name, message } of ack.rejected) log('error', `worker ${index}: ${type} ${name} refused: ${message}`);
         serving.set(index, thread);
-        if (watch) await thread.watchFlows(watch);
       });
       queue = catchUp.catch(() => undefined);
       await catchUp;
@@ -244,7 +244,7 @@ export function startWorkers(options: WorkersOptions): Workers {
     },
     async watchFlows(deliver, dropped) {
       watch = deliver && { deliver, dropped };
-      await Promise.all([...serving.values()].map((thread) => thread.watchFlows(watch)));
+      await Promise.all([...all].map((thread) => thread.watchFlows(watch)));
     },
     recentFlows: async () => (await Promise.all([...serving.values()].map((thread) => thread.recentFlows()))).flat(),
     async drain(graceMs) {

@@ -81,6 +81,35 @@ test('workers tell of their calls while somebody watches, also one that was star
   assert.equal(told.length, 80);
 });
 
+test('a worker is told to tell of its calls before it gets what it listens on, also when the watching begins while it loads', async (t) => {
+  const entry = join(folder(t), 'worker.mjs');
+  writeFileSync(
+    entry,
+    `import { parentPort } from 'node:worker_threads';
+    let index;
+    parentPort.on('message', ({ kind, id, data, request }) => {
+      if (kind === 'start') {
+        index = data.index;
+        parentPort.postMessage({ kind: 'ready' });
+        return;
+      }
+      parentPort.postMessage({ kind: 'log', level: 'info', message: index + ' ' + request.kind });
+      parentPort.postMessage({ kind: 'reply', id, value: { version: '', rejected: [] } });
+    });`,
+  );
+  const lines: string[] = [];
+  const log = (_level: string, message: string) => lines.push(message);
+  const workers = startWorkers({ concurrency: 2, log, environment: {}, entry: pathToFileURL(entry) });
+  t.after(() => workers.close());
+  await workers.apply({ version: '1', changed: [], removed: [] });
+  // The second one has been started by now, and is not there yet.
+  const lost = (count: number) => assert.fail(`${count} lost`);
+  await workers.watchFlows(() => {}, lost);
+  await workers.complete();
+  const second = lines.filter((line) => line.startsWith('1 '));
+  assert.deepEqual(second.slice(0, 2), ['1 watch-flows', '1 apply']);
+});
+
 test('a port that another process shares with nobody is refused, and named', async (t) => {
   const taken = await server(t, () => {});
   const workers = startWorkers({ concurrency: 2, log: () => {}, environment: {} });
