@@ -90,6 +90,7 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
   const byKind = new Map<string, Resource[]>();
   const byName = new Map<string, Map<string, Resource>>();
   for (const resource of input.snapshot.all() as readonly Resource[]) {
+    if (concernsNothing(resource)) continue;
     const list = byKind.get(resource.kind);
     if (list) list.push(resource);
     else byKind.set(resource.kind, [resource]);
@@ -182,6 +183,13 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
     },
   };
   return { context, findings, reading: () => reading };
+}
+
+/** Whether an object says of no host what it says: an error already, beside which there is nothing to judge. */
+function concernsNothing({ valid, spec }: Resource): boolean {
+  if (valid) return false;
+  const { host, hosts } = spec as { readonly host?: unknown; readonly hosts?: unknown };
+  return host === '' || (Array.isArray(hosts) && hosts.length === 0);
 }
 
 function serverIndex(gateways: readonly ResourceOf<'Gateway'>[]): Context['gatewayServers'] {

@@ -474,6 +474,11 @@ describe('messages say what is so', () => {
       );
     assert.match(messageOf(wildcard('HTTPS'), 'SP1016'), /DYNAMIC_DNS and protocol: TLS/);
     assert.doesNotMatch(messageOf(wildcard('TLS'), 'SP1016'), /in place of HTTPS/);
+    assert.match(
+      messageOf(wildcard('TLS'), 'SP1016'),
+      /connections on this route are closed \(UH\)/,
+      'TLS that is passed on has no status',
+    );
   });
 
   test('of a VirtualService that is bound to a Gateway of the Kubernetes Gateway API', () => {

@@ -35,6 +35,21 @@ const TCP_OUT = `tcp:\n- {match: [{gateways: [istio-system/out], port: 443}], ro
 const NAMED = `{mode: ISTIO_MUTUAL, sni: ${HOST}}`;
 const mutual = (protocol: string, hosts = HOST) => REGISTRY_ONLY + entry(`${HTTP}, ${TLS}`) + gateway(server(protocol, hosts, ENDS_MUTUAL));
 
+test('nothing is said of what an object does that names no host, or is not in force', () => {
+  const misspelt =
+    istio('DestinationRule', 'hst: www.example.com\ntrafficPolicy: {tls: {mode: SIMPLE}}') +
+    istio('VirtualService', 'hots: [www.example.com]\nhttp: [{route: [{destination: {hst: www.example.com}}]}]') +
+    istio('VirtualService', 'hosts: [www.example.com]\nhttp: [{route: [{destination: {hst: www.example.com}}]}]', { name: 'led' }) +
+    istio('ServiceEntry', 'hots: [www.example.com]\nports: [{number: 6379, name: tcp, protocol: TCP}]') +
+    istio('ServiceEntry', 'hosts: [www.example.com]\nports: [{number: 6379, name: tcp, protcol: TCP}]', { name: 'open' }) +
+    istio('Gateway', "selctor: {istio: egressgateway}\nservers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]") +
+    istio('Sidecar', "egress: [{hots: ['./*']}]");
+  assert.deepEqual(
+    codesOf(misspelt).filter((code) => code !== 'IST0106' && code !== 'SP0008'),
+    ['SP1022'],
+  );
+});
+
 describe('TLS on the way to a gateway', () => {
   testPairs({
     'SP1017 of mutual TLS whose server name no server has': {

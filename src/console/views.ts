@@ -117,9 +117,17 @@ function brokenText(findings: readonly Finding[], file: string): string | undefi
   }
 }
 
-/** Whether a document has a Secret, or something that may be one. */
+const KIND = /\bkind\b["']?\s*:/g;
+const PLAIN_KIND = /\bkind\b["']?[ \t]*:[ \t]*(["']?)([A-Za-z]+)\1[ \t]*(?:[,}#\r\n]|$)/g;
+const ESCAPED_KEY = /"[^"\n]*\\[^"\n]*"\s*:/;
+
+/**
+ * Whether a document has a Secret, or something that may be one, whether or not it can be parsed: every `kind` must say plainly what it is, without tags,
+ * anchors, escapes and line breaks.
+ */
 export function mayBeSecret(document: string): boolean {
-  return /\bkind\b["']?\s*:\s*["']?Secret\b/.test(document);
+  const plain = [...document.matchAll(PLAIN_KIND)].map(([, , kind]) => kind);
+  return plain.includes('Secret') || plain.length < [...document.matchAll(KIND)].length || ESCAPED_KEY.test(document);
 }
 
 /** Documents that are Secrets, or may be, become as many empty lines. @param secrets where Secrets begin that were read */

@@ -6,6 +6,7 @@ import type { Context, Selectable } from '../context.ts';
 import { type AnyRule, onMesh, type VirtualService } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
 import { whereRulesHold } from './gateway-routes.ts';
+import { howCallsEnd } from './virtual-service-destinations.ts';
 import { findGateway } from './virtual-service-gateways.ts';
 
 /** SP1033: a route names a subset of a DestinationRule that does not apply to the proxies that follow the route, so they have no cluster for it. */
@@ -52,7 +53,7 @@ function checkSubset(
     'SP1033',
     virtualService,
     path,
-    `Subset ${subset} of ${written} is defined by DestinationRule ${namespace}/${name}, which does not hold for callers in ${namespaces}: their calls end in 503 (NC). ${whereRulesHold(service)} Move it to ${service.namespace}, or to where the callers are.`,
+    `Subset ${subset} of ${written} is defined by DestinationRule ${namespace}/${name}, which does not hold for callers in ${namespaces}: their ${howCallsEnd(virtualService, path, 'NC')}. ${whereRulesHold(service)} Move it to ${service.namespace}, or to where the callers are.`,
   );
 }
 

@@ -4,6 +4,7 @@ import type { Service } from '../../registry/model.ts';
 import type { Context } from '../context.ts';
 import { type AnyRule, destinationHosts, type Gateway, gatewayServices, type VirtualService, withDelegates } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
+import { howCallsEnd } from './virtual-service-destinations.ts';
 import { findGateway } from './virtual-service-gateways.ts';
 
 /** SP1015, SP1016, SP1031: routes at a gateway that lead back to it, to a host that it cannot reach, or to one whose DestinationRule it does not see. */
@@ -87,7 +88,7 @@ function checkRoutes(
         'SP1016',
         virtualService,
         path,
-        `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name} runs in ${podNamespace}, to which ${hidden.resource.kind} ${hidden.namespace}/${hidden.resource.metadata.name} is not exported: calls on this route end in 503 (NC). Add ${podNamespace} to its exportTo.`,
+        `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name} runs in ${podNamespace}, to which ${hidden.resource.kind} ${hidden.namespace}/${hidden.resource.metadata.name} is not exported: ${howCallsEnd(virtualService, path, 'NC')}. Add ${podNamespace} to its exportTo.`,
       );
     }
   }
@@ -103,7 +104,7 @@ function reportNoAddress(context: Context, virtualService: VirtualService, path:
     'SP1016',
     virtualService,
     path,
-    `${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} gives ${service.hostname} no address (resolution NONE, or a wildcard without endpoints): a sidecar dials what the application dialled, and at a gateway that is the gateway itself, so calls on this route end in 503 (UH). ${mendOf(service, String(path[1]))}`,
+    `${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} gives ${service.hostname} no address (resolution NONE, or a wildcard without endpoints): a sidecar dials what the application dialled, and at a gateway that is the gateway itself, so ${howCallsEnd(virtualService, path, 'UH')}. ${mendOf(service, String(path[1]))}`,
   );
 }
 

@@ -22,7 +22,7 @@ export function gatewayPorts(context: Context): void {
   const exposures = new Map<string, ReadonlySet<number>>();
   for (const gateway of context.of('Gateway')) {
     if (!selectsByLabels(gateway)) {
-      if (!gateway.derivedFrom) {
+      if (!gateway.derivedFrom && gateway.valid) {
         context.report(
           'IST0133',
           gateway,

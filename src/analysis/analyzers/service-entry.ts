@@ -10,7 +10,7 @@ const OPAQUE = new Set(['TCP', 'Mongo', 'MySQL', 'Redis', 'Unsupported']);
 /** IST0134: a TCP port of a ServiceEntry without addresses takes that port for every address. */
 export function serviceEntryAddresses(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
-    if (entry.spec.addresses.length > 0) continue;
+    if (!entry.valid || entry.spec.addresses.length > 0) continue;
     const allocated =
       allocates(entry.metadata.labels) && entry.spec.resolution !== 'NONE' && entry.spec.hosts.every((host) => !host.startsWith('*'));
     if (allocated && context.mesh.defaultConfig?.proxyMetadata?.ISTIO_META_DNS_CAPTURE === 'true') continue;

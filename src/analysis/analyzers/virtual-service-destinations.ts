@@ -38,10 +38,16 @@ export function destinationsOfRule(rule: AnyRule | HttpRoute): NamedDestination[
 }
 
 /** What becomes of calls whose destination has no cluster. */
-function fateOf({ derivedFrom }: VirtualService, path: readonly PathStep[]): string {
+function fateOf(virtualService: VirtualService, path: readonly PathStep[]): string {
   if (path[3] !== 'route') return 'No copies are made (the calls go on)';
-  if (path[1] !== 'http') return 'Connections on this route are closed (NC)';
-  return `Calls on this route end in ${derivedFrom ? '500' : '503'} (NC)`;
+  const ends = howCallsEnd(virtualService, path, 'NC');
+  return `${ends[0]!.toUpperCase()}${ends.slice(1)}`;
+}
+
+/** @param flag why they come to nothing, as access logs say it: there is no cluster (NC), or no endpoint (UH) */
+export function howCallsEnd({ derivedFrom }: VirtualService, path: readonly PathStep[], flag: 'NC' | 'UH'): string {
+  if (path[1] !== 'http') return `connections on this route are closed (${flag})`;
+  return `calls on this route end in ${derivedFrom && flag === 'NC' ? '500' : '503'} (${flag})`;
 }
 
 /** IST0101 (host, port, subset), IST0112: whether destinations lead to services that exist, by ports and subsets that exist. */
@@ -51,8 +57,8 @@ export function virtualServiceDestinations(context: Context): void {
     let others: readonly string[] | undefined;
     for (const { destination, path } of destinationsOf(virtualService)) {
       const fate = fateOf(virtualService, path);
-      // Reported when the route was read.
-      if (destination.host === INVALID_BACKEND_HOST) continue;
+      // Reported when the route was read, as is one without a host.
+      if (destination.host === INVALID_BACKEND_HOST || destination.host === '') continue;
       // Nothing is meant to answer there.
       if (destination.host === REFUSED.forwardProxy) continue;
       const host = fullHostname(destination.host, namespace).toLowerCase();
