@@ -7,6 +7,7 @@ import type { HeaderMap } from '../http/header-map.ts';
 import type { DynamicMetadata } from '../http/rbac/subject.ts';
 import type { ResponseFlag } from '../http/response-flag.ts';
 import type { Cluster as ClusterConfig } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { StreamSocket } from './net/stream-socket.ts';
 
 export interface Address {
   /** An IP address, or the path of a unix socket with port 0. */
@@ -19,8 +20,8 @@ export type PeerCertificate = Certificate;
 /** A downstream connection after listener filters, filter-chain match and, where the chain has one, the TLS handshake. */
 export interface Downstream {
   readonly id: number;
-  /** Plain or a TLSSocket. Paused, without data listeners; whoever takes it over adds its own and its error listener. */
-  readonly socket: Socket;
+  /** Plain or a TLS socket. Paused, without data listeners; whoever takes it over adds its own and its error listener. */
+  readonly socket: StreamSocket;
   /** What was read already and not consumed; comes before what the socket gives. */
   readonly head: Buffer | undefined;
   readonly remoteAddress: Address;

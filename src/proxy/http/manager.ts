@@ -1,11 +1,11 @@
 /** The HTTP connection manager: what a filter chain's terminal HTTP filter is to the listener. */
-import type { Socket } from 'node:net';
 import type { HttpFilter } from '../../http/filters/filter.ts';
 import { compileFilters } from '../../http/filters/index.ts';
 import { type ManagerOptions, readOptions } from '../../http/options.ts';
 import { compileRouteConfiguration, type RouteTable } from '../../http/routes/route.ts';
 import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { copyDownstream } from '../copy-downstream.ts';
+import type { StreamSocket } from '../net/stream-socket.ts';
 import type { Tracer } from '../tracing/tracer.ts';
 import type { ConnectionHandler, Downstream } from '../types.ts';
 import type { HttpManagerDeps, ManagerCore, ServerConnection } from './contract.ts';
@@ -35,7 +35,7 @@ class Manager implements ConnectionHandler, ManagerCore {
   readonly tracer: Tracer | undefined;
   readonly routes: () => RouteTable | undefined;
   readonly #connections = new Set<ServerConnection>();
-  readonly #sniffing = new Set<Socket>();
+  readonly #sniffing = new Set<StreamSocket>();
   #draining = false;
   #date = '';
   #dateUntil = 0;

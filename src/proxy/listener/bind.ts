@@ -1,9 +1,11 @@
 /** Opening listening sockets, with errors that say who is in the way and what to do. */
 import { lstatSync, unlinkSync } from 'node:fs';
-import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { createServer, type ListenOptions, type Server } from 'node:net';
 import type { SocketHandle } from '../../lib/contained.ts';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { listening } from '../../lib/listen.ts';
+import { acceptBare } from '../net/accept.ts';
+import type { StreamSocket } from '../net/stream-socket.ts';
 import type { Address } from '../types.ts';
 
 interface BindOptions {
@@ -17,7 +19,7 @@ interface BindOptions {
 }
 
 /** Resolves with a server that listens; rejects with `port-in-use`, `port-forbidden`, `address-unavailable` or `listen-failed`. */
-export async function bind(options: BindOptions, onConnection: (socket: Socket) => void): Promise<Server> {
+export async function bind(options: BindOptions, onConnection: (socket: StreamSocket) => void): Promise<Server> {
   const { address } = options;
   if (address.port === 0 && address.ip.startsWith('/')) removeStale(address.ip);
   if (options.reusePort && options.probe && address.port > 0) {
@@ -27,7 +29,7 @@ export async function bind(options: BindOptions, onConnection: (socket: Socket) 
   return listen(options, options.reusePort, onConnection);
 }
 
-function listen(options: BindOptions, reusePort: boolean, onConnection: (socket: Socket) => void): Promise<Server> {
+function listen(options: BindOptions, reusePort: boolean, onConnection: (socket: StreamSocket) => void): Promise<Server> {
   const { address, backlog } = options;
   const target: ListenOptions =
     address.port === 0 && address.ip.startsWith('/')
@@ -37,13 +39,18 @@ function listen(options: BindOptions, reusePort: boolean, onConnection: (socket:
 }
 
 /** A server on a socket that was opened elsewhere and listens already; it owns the socket. Rejects with `listen-failed`. */
-export function listenOn(handle: SocketHandle, address: Address, onConnection: (socket: Socket) => void): Promise<Server> {
+export function listenOn(handle: SocketHandle, address: Address, onConnection: (socket: StreamSocket) => void): Promise<Server> {
   return accepting(handle, address, onConnection);
 }
 
-async function accepting(where: ListenOptions | SocketHandle, address: Address, onConnection: (socket: Socket) => void): Promise<Server> {
+async function accepting(
+  where: ListenOptions | SocketHandle,
+  address: Address,
+  onConnection: (socket: StreamSocket) => void,
+): Promise<Server> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, onConnection);
   await listening(server, where, address);
+  acceptBare(server, onConnection);
   return server;
 }
 

@@ -68,7 +68,7 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
         case 'refuse':
           deps.log(`explicit proxy: refused ${connection.remoteAddress.ip}:${connection.remoteAddress.port}: ${request.reason}`);
           tellRefused(connection, request);
-          connection.socket.end(request.reply);
+          connection.socket.write(request.reply);
           return 'close';
         default:
           void go(connection, request, resume);
@@ -99,7 +99,7 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
       // Nothing is waited for where nobody can be asked.
       if (!allowed && !(closed.held && (await closed.held.allows(request.target, connection.remoteAddress)))) {
         closed.observer.refused(request.target, connection.remoteAddress, protocol);
-        if (!connection.socket.destroyed) connection.socket.end(refusalReply(request));
+        if (!connection.socket.destroyed) connection.socket.write(refusalReply(request));
         resume('close');
         return;
       }
@@ -110,7 +110,7 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
       deps.closed?.observer.undeclared(request.target, connection.remoteAddress);
       const undeclared = !deps.names().declares(host);
       deps.turnedAway({ verdict: 'failed', protocol, host, port, client: connection.remoteAddress, reason: found.problem, undeclared });
-      if (!connection.socket.destroyed) connection.socket.end(failureReply(request, found.problem));
+      if (!connection.socket.destroyed) connection.socket.write(failureReply(request, found.problem));
       resume('close');
       return;
     }

@@ -1,5 +1,5 @@
 /** An accepted connection while listener filters look at it. */
-import type { Socket } from 'node:net';
+import type { StreamSocket } from '../net/stream-socket.ts';
 import type { Address } from '../types.ts';
 import type { Bounds } from './bounds.ts';
 
@@ -50,7 +50,8 @@ export class ReadAhead {
 
 export class Inspection {
   readonly id: number;
-  readonly socket: Socket;
+  /** A Node socket where somebody needs one. */
+  socket: StreamSocket;
   readonly startTime: number;
   readonly directRemoteAddress: Address;
   readonly directLocalAddress: Address;
@@ -70,7 +71,7 @@ export class Inspection {
   /** Set while the connection can choose its destination anew between two requests (explicit proxy, absolute form). */
   reenters = false;
 
-  constructor(id: number, socket: Socket, now: number) {
+  constructor(id: number, socket: StreamSocket, now: number) {
     this.id = id;
     this.socket = socket;
     this.startTime = now;

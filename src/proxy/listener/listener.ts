@@ -1,10 +1,11 @@
 /** One listener: accepts connections, runs listener filters, chooses a filter chain and gives the connection to it. */
-import type { Server, Socket } from 'node:net';
+import type { Server } from 'node:net';
 import type { HandedSockets } from '../../lib/contained.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Address as AddressConfig } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { Listener as ListenerConfig } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { readAddress } from '../cluster/endpoints.ts';
+import type { StreamSocket } from '../net/stream-socket.ts';
 import type { Address } from '../types.ts';
 import { bind, listenOn } from './bind.ts';
 import type { ConnectionTaker, ListenerEnvironment, ListenerStats } from './contract.ts';
@@ -152,7 +153,7 @@ export class ProxyListener implements ConnectionTaker {
     for (const chain of [...this.#plan.chains, ...this.#draining]) chain.close();
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: StreamSocket): void {
     // Also of connections that nobody looks at (yet): an error without a listener would end the process.
     socket.on('error', ignore);
     this.take(new Inspection(this.#env.nextId(), socket, this.#env.date()), this);

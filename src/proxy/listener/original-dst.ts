@@ -1,7 +1,7 @@
 /** SO_ORIGINAL_DST: where a connection was going before the kernel's redirect rule sent it here. Linux; through the optional package koffi. */
 import { createRequire } from 'node:module';
-import type { Socket } from 'node:net';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import type { StreamSocket } from '../net/stream-socket.ts';
 import type { Address } from '../types.ts';
 
 const SOL_IP = 0;
@@ -14,7 +14,7 @@ type GetSockOpt = (fd: number, level: number, name: number, value: Buffer, lengt
 let loaded: GetSockOpt | undefined;
 
 /** Throws `original-dst-unavailable` where the system or the package is missing. */
-export function loadOriginalDst(): (socket: Socket) => Address | undefined {
+export function loadOriginalDst(): (socket: StreamSocket) => Address | undefined {
   loaded ??= load();
   const getsockopt = loaded;
   return (socket) => read(getsockopt, socket);
@@ -44,7 +44,7 @@ const VALUE = Buffer.alloc(28);
 const LENGTH = Buffer.alloc(4);
 
 /** Undefined for a connection that no rule redirected. */
-function read(getsockopt: GetSockOpt, socket: Socket): Address | undefined {
+function read(getsockopt: GetSockOpt, socket: StreamSocket): Address | undefined {
   const fd = (socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1;
   if (fd < 0) return undefined;
   LENGTH.writeInt32LE(16);

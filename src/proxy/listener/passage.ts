@@ -1,7 +1,8 @@
 /** One connection's way from a listener's first filter to its filter chain. */
 
-import type { Socket } from 'node:net';
 import { AUDIT_UNAVAILABLE } from '../../audit/seat.ts';
+import { nodeSocket } from '../net/accepted-socket.ts';
+import type { StreamSocket } from '../net/stream-socket.ts';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Downstream } from '../types.ts';
 import { type Bound, boundOf } from './bounds.ts';
@@ -98,9 +99,9 @@ export class Passage {
     if (!this.#reading) return;
     this.#reading = false;
     const { socket } = this.#connection;
-    socket.removeListener('data', this.#onData);
-    socket.removeListener('end', this.#onEnd);
-    socket.removeListener('close', this.#onEnd);
+    socket.off('data', this.#onData);
+    socket.off('end', this.#onEnd);
+    socket.off('close', this.#onEnd);
     socket.pause();
   }
 
@@ -212,8 +213,9 @@ export class Passage {
   }
 
   #secure(chain: ActiveChain): void {
-    const { socket, ahead } = this.#connection;
-    const head = ahead.take();
+    const socket = nodeSocket(this.#connection.socket);
+    this.#connection.socket = socket;
+    const head = this.#connection.ahead.take();
     if (head) socket.unshift(head);
     this.#inspecting.add(this.#connection);
     const inspected = this.#connection.transportProtocol === 'tls';
@@ -243,7 +245,7 @@ export class Passage {
 
   #handOver(
     chain: ActiveChain,
-    socket: Socket,
+    socket: StreamSocket,
     head: Buffer | undefined,
     tls: ({ readonly alpn: string } & Pick<NonNullable<Downstream['tls']>, 'version' | 'cipher' | 'peer' | 'local'>) | undefined,
   ): void {

@@ -2,12 +2,13 @@
  * A transport on the stream handle under a `net.Socket`: reads go straight into lent memory and writes straight to the handle. The socket stays the owner of the
  * connection: its end, its errors, half-closing and closing go through it, so that they are what Node makes of them, and whoever waits for its `close` is told.
  */
-import type { Socket } from 'node:net';
+
 import { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
 import type { Address } from '../types.ts';
 import type { StreamHandle, StreamInternals, WriteRequest } from './internals.ts';
 import { addressOf, HIGH_WATER, hearClose, hearEnd, IdleTimer, resetSocket } from './socket-side.ts';
+import type { StreamSocket } from './stream-socket.ts';
 import type { ByteReader, Transport, TransportEvents } from './transport.ts';
 
 /** The request of the next write: nearly all writes end at once, and leave theirs as it was. */
@@ -18,7 +19,7 @@ const OVERFLOW = Buffer.allocUnsafeSlow(16 * 1024);
 
 export class HandleTransport implements Transport {
   readonly localAddress: Address;
-  readonly #socket: Socket;
+  readonly #socket: StreamSocket;
   readonly #handle: StreamHandle;
   readonly #internals: StreamInternals;
   readonly #reader: ByteReader;
@@ -40,7 +41,7 @@ export class HandleTransport implements Transport {
   #ending: 'no' | 'half' | 'whole' = 'no';
   #idle: IdleTimer | undefined;
 
-  constructor(socket: Socket, handle: StreamHandle, internals: StreamInternals, reader: ByteReader, events: TransportEvents) {
+  constructor(socket: StreamSocket, handle: StreamHandle, internals: StreamInternals, reader: ByteReader, events: TransportEvents) {
     this.#socket = socket;
     this.#handle = handle;
     this.#internals = internals;
@@ -269,7 +270,7 @@ export class HandleTransport implements Transport {
   }
 }
 
-function unread(socket: Socket): Buffer | undefined {
+function unread(socket: StreamSocket): Buffer | undefined {
   const pieces: Buffer[] = [];
   for (let piece = socket.read() as Buffer | null; piece !== null; piece = socket.read() as Buffer | null) pieces.push(piece);
   return pieces.length > 1 ? Buffer.concat(pieces) : pieces[0];

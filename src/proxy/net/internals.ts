@@ -1,14 +1,18 @@
 /**
- * What of Node's internals the transport on stream handles rests on. Every use is here and in `handle-transport.ts`; docs/decisions/transport.md lists them with
+ * What of Node's internals the transport on stream handles rests on. Every use is here, in `handle-transport.ts` and in `accepted-socket.ts`; docs/decisions/transport.md lists them with
  * the Node that has them. What is not as expected here is not used.
  */
-import type { Socket } from 'node:net';
+import type { Server } from 'node:net';
 import { once } from '../../lib/once.ts';
+import type { StreamSocket } from './stream-socket.ts';
 
 /** A stream of libuv, or of TLS over one. */
 export interface StreamHandle {
-  /** Called with the length of a read, or a negative error, in `state[readLength]`; what it returns is the buffer of the next read, undefined: the same. */
-  onread: () => Uint8Array | undefined;
+  /**
+   * Called with the length of a read, or a negative error, in `state[readLength]`. With a user buffer, what it returns is that of the next read, undefined: the
+   * same; without, it is given memory of its own, in which the bytes are at `state[readOffset]`.
+   */
+  onread: (memory?: ArrayBuffer) => Uint8Array | undefined;
   /** Kept by `net.Socket`: whether it has started reading. */
   reading: boolean;
   readonly bytesWritten: number;
@@ -22,6 +26,28 @@ export interface StreamHandle {
   writev(request: WriteRequest, pieces: readonly unknown[], all: boolean): number;
 }
 
+/** That of an accepted TCP connection. */
+export interface AcceptedHandle extends StreamHandle {
+  readonly fd: number;
+  readonly bytesRead: number;
+  setNoDelay(on: boolean): number;
+  getpeername(address: object): number;
+  getsockname(address: object): number;
+  shutdown(request: ShutdownRequest): number;
+  close(closed: () => void): void;
+  /** Closes with RST. */
+  reset(closed: () => void): number;
+}
+
+interface ShutdownRequest {
+  oncomplete?: (status: number) => void;
+}
+
+/** One that listens. */
+interface ServerHandle {
+  onconnection: (this: ServerHandle, status: number, handle: unknown) => void;
+}
+
 /** One write; used again until a write does not end at once. */
 export interface WriteRequest {
   oncomplete?: (status: number) => void;
@@ -30,11 +56,13 @@ export interface WriteRequest {
 }
 
 export interface StreamInternals {
-  /** Where streams leave numbers for whoever called them, by the two indices below. */
+  /** Where streams leave numbers for whoever called them, by the indices below. */
   readonly state: Int32Array;
   readonly readLength: number;
+  readonly readOffset: number;
   readonly writesLater: number;
   readonly WriteWrap: new () => WriteRequest;
+  readonly ShutdownWrap: new () => ShutdownRequest;
 }
 
 /** Undefined where this Node's are not as expected. */
@@ -42,17 +70,21 @@ export const streamInternals: () => StreamInternals | undefined = once(probe);
 
 function probe(): StreamInternals | undefined {
   try {
-    const { streamBaseState, kReadBytesOrError, kLastWriteWasAsync, WriteWrap } = binding('stream_wrap');
-    if (!(streamBaseState instanceof Int32Array) || typeof WriteWrap !== 'function') return undefined;
-    if (typeof kReadBytesOrError !== 'number' || typeof kLastWriteWasAsync !== 'number') return undefined;
-    const found = {
+    const found = binding('stream_wrap');
+    const { streamBaseState, kReadBytesOrError, kArrayBufferOffset, kLastWriteWasAsync, WriteWrap, ShutdownWrap } = found;
+    if (!(streamBaseState instanceof Int32Array) || typeof WriteWrap !== 'function' || typeof ShutdownWrap !== 'function') return undefined;
+    if (![kReadBytesOrError, kArrayBufferOffset, kLastWriteWasAsync].every((index) => typeof index === 'number')) return undefined;
+    const internals = {
       state: streamBaseState,
-      readLength: kReadBytesOrError,
-      writesLater: kLastWriteWasAsync,
+      readLength: kReadBytesOrError as number,
+      readOffset: kArrayBufferOffset as number,
+      writesLater: kLastWriteWasAsync as number,
       WriteWrap: WriteWrap as StreamInternals['WriteWrap'],
+      ShutdownWrap: ShutdownWrap as StreamInternals['ShutdownWrap'],
     };
-    new found.WriteWrap();
-    return found;
+    new internals.WriteWrap();
+    new internals.ShutdownWrap();
+    return internals;
   } catch {
     return undefined;
   }
@@ -70,10 +102,24 @@ function binding(name: string): Record<string, unknown> {
 }
 
 const METHODS = ['readStart', 'readStop', 'useUserBuffer', 'writeLatin1String', 'writeBuffer', 'writev'] as const;
+const ACCEPTED_METHODS = ['setNoDelay', 'getpeername', 'getsockname', 'shutdown', 'close', 'reset'] as const;
 
 /** The handle of a connected socket, or undefined where it is not as expected. */
-export function streamHandle(socket: Socket): StreamHandle | undefined {
+export function streamHandle(socket: StreamSocket): StreamHandle | undefined {
   const handle = (socket as unknown as { _handle: StreamHandle | null })._handle;
   if (!handle || typeof handle.onread !== 'function' || typeof handle.bytesWritten !== 'number') return undefined;
   return METHODS.every((method) => typeof handle[method] === 'function') ? handle : undefined;
+}
+
+/** What a server accepted, or undefined where it is no TCP connection as expected. */
+export function acceptedHandle(given: unknown): AcceptedHandle | undefined {
+  const handle = given as AcceptedHandle;
+  if (typeof handle.bytesWritten !== 'number' || typeof handle.writeQueueSize !== 'number') return undefined;
+  return [...METHODS, ...ACCEPTED_METHODS].every((method) => typeof handle[method] === 'function') ? handle : undefined;
+}
+
+/** The handle of a server that listens, or undefined where it is not as expected. */
+export function serverHandle(server: Server): ServerHandle | undefined {
+  const handle = (server as unknown as { _handle: ServerHandle | null })._handle;
+  return typeof handle?.onconnection === 'function' ? handle : undefined;
 }

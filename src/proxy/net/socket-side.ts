@@ -1,18 +1,19 @@
 /** What both transports make of a socket in the same way. */
-import type { Socket } from 'node:net';
+
 import { TLSSocket } from 'node:tls';
 import type { Address } from '../types.ts';
+import type { StreamSocket } from './stream-socket.ts';
 import type { TransportEvents } from './transport.ts';
 
 /** Bytes: once as many are pending, writers wait; as `net.Socket` has it. */
 export const HIGH_WATER = 64 * 1024;
 
-export function addressOf(socket: Socket): Address {
+export function addressOf(socket: StreamSocket): Address {
   return { ip: socket.localAddress ?? '', port: socket.localPort ?? 0 };
 }
 
 /** Tells of the end of the connection, once. */
-export function hearClose(socket: Socket, closed: TransportEvents['closed']): () => void {
+export function hearClose(socket: StreamSocket, closed: TransportEvents['closed']): () => void {
   let over = false;
   const once = (error: Error | undefined): void => {
     if (over) return;
@@ -29,7 +30,7 @@ export function hearClose(socket: Socket, closed: TransportEvents['closed']): ()
 }
 
 /** Tells of the end of the peer's bytes, also where it came before. */
-export function hearEnd(socket: Socket, ended: TransportEvents['ended']): void {
+export function hearEnd(socket: StreamSocket, ended: TransportEvents['ended']): void {
   if (socket.readableEnded) queueMicrotask(ended);
   else socket.on('end', ended);
 }
@@ -41,7 +42,7 @@ export class IdleTimer {
   #before = 0;
 
   /** `queued`: bytes that the system has yet to take; that they become fewer is activity, too. */
-  constructor(socket: Socket, ms: number, queued: () => number, idle: () => void) {
+  constructor(socket: StreamSocket, ms: number, queued: () => number, idle: () => void) {
     this.#queued = queued;
     this.#timer = setTimeout(() => {
       if (socket.destroyed) return;
@@ -64,7 +65,7 @@ export class IdleTimer {
 }
 
 /** TLS and unix sockets have no reset of their own: there, a connection that ends without a word says the same. */
-export function resetSocket(socket: Socket): void {
+export function resetSocket(socket: StreamSocket): void {
   if (socket.destroyed) return;
   if (socket instanceof TLSSocket || socket.remoteAddress === undefined) socket.destroy();
   else socket.resetAndDestroy();

@@ -1,4 +1,4 @@
-/** Both transports, over TCP and unix sockets, against ordinary sockets: what one does, the other does. */
+/** Both transports, over TCP (as the server has it, and bare) and unix sockets, against ordinary sockets: what one does, the others do. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -7,10 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { codeOf } from '../../lib/errors.ts';
+import { acceptBare } from './accept.ts';
+import { AcceptedSocket, nodeSocket } from './accepted-socket.ts';
 import { HandleTransport } from './handle-transport.ts';
 import { streamInternals } from './internals.ts';
 import { openTransport } from './open.ts';
 import { SocketTransport } from './socket-transport.ts';
+import type { StreamSocket } from './stream-socket.ts';
 import type { Transport } from './transport.ts';
 
 const LARGE = Buffer.alloc(8 * 1024 * 1024, 'x');
@@ -27,7 +30,7 @@ class Side {
   more = true;
   #wake: () => void = () => undefined;
 
-  constructor(socket: Socket, open: (socket: Socket, side: Side) => Transport) {
+  constructor(socket: StreamSocket, open: (socket: StreamSocket, side: Side) => Transport) {
     this.transport = open(socket, this);
   }
 
@@ -62,15 +65,17 @@ class Side {
   }
 }
 
-const WAYS: Readonly<Record<string, (socket: Socket, side: Side) => Transport>> = {
+const WAYS: Readonly<Record<string, (socket: StreamSocket, side: Side) => Transport>> = {
   handle: (socket, side) => openTransport(socket, side.reader, side.events),
-  socket: (socket, side) => new SocketTransport(socket, side.reader, side.events),
+  socket: (socket, side) => new SocketTransport(nodeSocket(socket), side.reader, side.events),
 };
+
+const KINDS = ['tcp', 'bare tcp', 'unix'];
 
 interface Pair {
   readonly peer: Socket;
   /** The accepted socket, before the transport has it. */
-  readonly accepted: Socket;
+  readonly accepted: Socket | AcceptedSocket;
   open(): Side;
 }
 
@@ -84,11 +89,15 @@ async function pair(t: TestContext, kind: string, way: string, allowHalfOpen = t
   if (kind === 'unix') server.listen(join(folder, 'socket'));
   else server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  if (kind === 'bare tcp') acceptBare(server, (socket) => server.emit('connection', socket));
   const address = server.address() as AddressInfo | string;
   const where = typeof address === 'string' ? { path: address } : { port: address.port, host: '127.0.0.1' };
   const peer = connect({ ...where, allowHalfOpen: true });
   t.after(() => peer.destroy());
-  const [accepted] = (await once(server, 'connection')) as [Socket];
+  const [given] = (await once(server, 'connection')) as [Socket | AcceptedSocket];
+  assert.equal(given instanceof AcceptedSocket, kind === 'bare tcp');
+  given.allowHalfOpen = allowHalfOpen;
+  const accepted = way === 'socket' ? nodeSocket(given) : given;
   t.after(() => accepted.destroy());
   accepted.on('error', () => undefined);
   return { peer, accepted, open: () => new Side(accepted, WAYS[way]!) };
@@ -103,10 +112,10 @@ async function everything(peer: Socket): Promise<string> {
 
 test('this Node has what the transport on handles needs', async (t) => {
   assert.ok(streamInternals());
-  for (const kind of ['tcp', 'unix']) assert.ok((await pair(t, kind, 'handle')).open().transport instanceof HandleTransport);
+  for (const kind of KINDS) assert.ok((await pair(t, kind, 'handle')).open().transport instanceof HandleTransport);
 });
 
-for (const kind of ['tcp', 'unix']) {
+for (const kind of KINDS) {
   for (const way of Object.keys(WAYS)) {
     const check = (name: string, body: (t: TestContext) => Promise<void>) => test(`${name} (${kind}, ${way})`, { timeout: 30_000 }, body);
 
@@ -231,13 +240,13 @@ for (const kind of ['tcp', 'unix']) {
       const { peer, open } = await pair(t, kind, way);
       const side = open();
       side.transport.resume();
-      const failed = once(peer, kind === 'tcp' ? 'error' : 'end');
+      const failed = once(peer, kind === 'unix' ? 'end' : 'error');
       peer.resume();
       side.transport.reset();
       const [error] = await failed;
-      if (kind === 'tcp') assert.equal(codeOf(error), 'ECONNRESET');
+      if (kind !== 'unix') assert.equal(codeOf(error), 'ECONNRESET');
       await side.until(() => side.closed !== undefined);
-      if (kind !== 'tcp') return;
+      if (kind === 'unix') return;
       const other = await pair(t, kind, way);
       const heard = other.open();
       heard.transport.resume();

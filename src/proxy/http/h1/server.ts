@@ -8,6 +8,7 @@ import { Head, takesExpectation } from '../../../http/head.ts';
 import { HeaderMap } from '../../../http/header-map.ts';
 import type { LocalReply } from '../../../http/local-reply.ts';
 import { STATUS_CODES } from '../../../lib/node-http.ts';
+import { nodeSocket } from '../../net/accepted-socket.ts';
 import { openTransport } from '../../net/open.ts';
 import { Reader } from '../../net/read-buffer.ts';
 import { SocketTransport } from '../../net/socket-transport.ts';
@@ -58,7 +59,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#closed = closed;
     const { socket } = downstream;
     const reader = new Reader(this.#onData);
-    this.#returnable = downstream.reenter ? new SocketTransport(socket, reader, this) : undefined;
+    this.#returnable = downstream.reenter ? new SocketTransport(nodeSocket(socket), reader, this) : undefined;
     this.#transport = this.#returnable ?? openTransport(socket, reader, this);
     reader.transport = this.#transport;
     this.#out = new Output(this.#transport);

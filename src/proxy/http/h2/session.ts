@@ -2,7 +2,6 @@
  * One HTTP/2 connection, of either side (RFC 9113): takes the peer's frames to their streams, keeps both windows, and writes ours. What the peer may not do
  * ends a stream or the connection here; what a message means is its stream's to know.
  */
-import type { Socket } from 'node:net';
 import { FieldBlock } from '../../../http/h2/field-block.ts';
 import { FloodGuard } from '../../../http/h2/flood-guard.ts';
 import { type FrameHandler, FrameParser } from '../../../http/h2/frame-parser.ts';
@@ -11,6 +10,7 @@ import { ConnectionError, DEFAULT_WINDOW, ERROR, LAST_STREAM, MAX_WINDOW, SETTIN
 import { ReceiveWindow } from '../../../http/h2/receive-window.ts';
 import { openTransport } from '../../net/open.ts';
 import { Reader } from '../../net/read-buffer.ts';
+import type { StreamSocket } from '../../net/stream-socket.ts';
 import type { Transport, TransportEvents } from '../../net/transport.ts';
 import type { SessionOwner, SessionStream, StreamSession } from './contract.ts';
 import { PeerSettings } from './peer-settings.ts';
@@ -47,7 +47,7 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
   #currentLength = 0;
 
   /** Reads nothing before `start`. `early`: bytes that were read before. */
-  constructor(socket: Socket, owner: SessionOwner, settings: SessionSettings, now: () => number) {
+  constructor(socket: StreamSocket, owner: SessionOwner, settings: SessionSettings, now: () => number) {
     this.now = now;
     this.#owner = owner;
     this.#settings = settings;
