@@ -184,6 +184,8 @@ export class Passage {
       this.#turnAway();
       return;
     }
+    // It is given back between two requests, which takes more than the handle.
+    if (connection.reenters) connection.socket = nodeSocket(connection.socket);
     if (chain.tls) this.#secure(chain);
     else this.#handOver(chain, connection.socket, connection.ahead.take(), undefined);
   }

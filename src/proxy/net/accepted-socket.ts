@@ -23,6 +23,7 @@ export class AcceptedSocket extends EventEmitter implements StreamSocket {
   #ending: 'no' | 'half' | 'whole' = 'no';
   /** Our side is shut down, with everything before it. */
   #finished = false;
+  #givenAway = false;
   #peer: NamedAddress | undefined;
   #own: NamedAddress | undefined;
 
@@ -140,7 +141,9 @@ export class AcceptedSocket extends EventEmitter implements StreamSocket {
 
   /** The connection as a `net.Socket`, which owns it from now on. */
   toNodeSocket(): Socket {
+    if (this.#givenAway) throw new Error('the connection has a net.Socket already');
     this.pause();
+    this.#givenAway = true;
     const { allowHalfOpen, _handle: handle } = this;
     // As a server of Node makes its own; not all of it is among the options that Node publishes.
     const options: object = { handle, allowHalfOpen, pauseOnCreate: true, readable: true, writable: true };
