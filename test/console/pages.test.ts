@@ -128,8 +128,8 @@ const OTHER = {
   spec: { hosts: ['other.example.com'], ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], resolution: 'DNS' },
 };
 
-test('a change is reviewed before it is written', { skip }, async () => {
-  const { page, show, problems } = await world.open();
+test('a change is reviewed before it is written, and by whoever gets the link', { skip }, async () => {
+  const { page, show, problems } = await world.open({ permissions: ['clipboard-read', 'clipboard-write'] });
   await show('change');
   await page.getByLabel('After').selectOption({ label: 'mesh.yaml, edited' });
   const editor = page.locator('.cm-content[contenteditable="true"]');
@@ -142,7 +142,22 @@ test('a change is reviewed before it is written', { skip }, async () => {
   await page.locator('.verdict-widens').first().waitFor();
   await page.getByText('other.example.com').first().waitFor();
   assert.equal(readFileSync(join(world.folder, 'mesh.yaml'), 'utf8'), text, 'nothing is written');
+  await page.getByRole('button', { name: 'Copy link' }).click();
+  await page.getByRole('button', { name: 'Copied' }).waitFor();
+  const link = await page.evaluate<string>('navigator.clipboard.readText()');
+  assert.ok(!link.includes(world.folder), 'where it lies is each person’s own');
   assert.deepEqual(problems, []);
+
+  const other = await world.open();
+  await other.page.goto(link);
+  await other.page.locator('.cm-content[contenteditable="true"]').waitFor();
+  assert.equal(await other.page.locator('.verdict-widens').count(), 0, 'nothing is asked before somebody says so');
+  await other.page.getByRole('button', { name: 'Compare' }).click();
+  await other.page.locator('.verdict-widens').first().waitFor();
+  await other.page.goto('about:blank');
+  await other.page.goto(link.replace(/edited=[^&]+/, 'edited=bm90IHBhY2tlZA'));
+  await other.page.getByText('did not come whole').waitFor();
+  assert.deepEqual(other.problems, []);
 });
 
 test('resources are shown where they are written, and proxies with what they run', { skip }, async () => {

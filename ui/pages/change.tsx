@@ -1,14 +1,15 @@
 /** What a change does to calls: two sides, and who reaches what otherwise. */
 import { signal } from '@preact/signals';
-import { useCallback, useId } from 'preact/hooks';
+import { useCallback, useEffect, useId, useMemo } from 'preact/hooks';
 import type { Difference, ResourceView, SourceView } from '../../src/console/model.ts';
 import { askLong, isAborted } from '../lib/api.ts';
 import { useAsked } from '../lib/asked.ts';
 import { counted } from '../lib/format.ts';
+import { pack, unpack } from '../lib/packed.ts';
 import { fileName } from '../lib/paths.ts';
-import { parameter, setParameter } from '../lib/router.ts';
+import { linkTo, parameter, setParameter } from '../lib/router.ts';
 import { state } from '../lib/store.ts';
-import { Asking, Empty, Failure, Names, Page, Verdict } from '../parts/basics.tsx';
+import { Asking, CopyButton, Empty, Failure, Names, Page, Verdict } from '../parts/basics.tsx';
 import { TextView } from '../parts/source-text.tsx';
 
 type Comparing =
@@ -23,6 +24,41 @@ const edits = signal<ReadonlyMap<string, string>>(new Map());
 
 /** The word of a side in the address: empty for what is shown, `file:` and a file for one that is edited, or a revision or path. */
 const EDITED = 'file:';
+
+/** The address of this comparison for another person, with what was edited; their console has the same files or revisions. */
+async function shared(before: string, after: string): Promise<string> {
+  const texts = [before, after].filter((spec) => spec.startsWith(EDITED)).map((spec) => edits.value.get(spec.slice(EDITED.length)) ?? '');
+  const edited = texts.length > 0 ? await pack(JSON.stringify(texts)) : '';
+  return new URL(linkTo('change', { before: named(before), after: named(after), edited }), location.href).href;
+}
+
+/** Where a repository lies is each person's own. */
+function named(spec: string): string {
+  return spec.startsWith(EDITED) ? EDITED + fileName(spec.slice(EDITED.length)) : spec;
+}
+
+/** Takes up what an address brings that another person made. Returns what is wrong with it. */
+async function takeShared(packed: string, files: readonly string[]): Promise<string | undefined> {
+  const texts = textsOf(await unpack(packed));
+  const sides = (['before', 'after'] as const).filter((name) => parameter(name).startsWith(EDITED));
+  if (texts?.length !== sides.length) return 'What was edited did not come whole with this address: ask for it again.';
+  for (const [i, side] of sides.entries()) {
+    const name = parameter(side).slice(EDITED.length);
+    const [file, ...others] = files.filter((each) => fileName(each) === name);
+    if (file === undefined) return `This console shows no file ${name}, which the address is about: start it where that file is.`;
+    if (others.length > 0) return `Several files are named ${name}: choose one, and paste what was edited.`;
+    edits.value = new Map(edits.value).set(file, texts[i]!);
+    setParameter(side, EDITED + file);
+  }
+  setParameter('edited', '');
+  return undefined;
+}
+
+function textsOf(unpacked: string | undefined): readonly string[] | undefined {
+  if (unpacked === undefined) return undefined;
+  const value: unknown = JSON.parse(unpacked);
+  return Array.isArray(value) && value.every((text) => typeof text === 'string') ? value : undefined;
+}
 
 function sideOf(spec: string): object {
   if (!spec.startsWith(EDITED)) return spec === '' ? {} : { spec };
@@ -50,8 +86,10 @@ function compare(before: string, after: string): void {
 export function ChangePage() {
   const before = parameter('before');
   const after = parameter('after');
+  const packed = parameter('edited');
   const { value } = comparing;
   const edited = [before, after].find((spec) => spec.startsWith(EDITED))?.slice(EDITED.length);
+  if (packed !== '') return <Shared packed={packed} />;
   if (state.value?.kind === 'dump')
     return (
       <Page title="Change">
@@ -72,6 +110,7 @@ export function ChangePage() {
         <button type="submit" class="button primary" disabled={before === after || value.kind === 'comparing'}>
           Compare
         </button>
+        {before !== after && <CopyButton key={`${before} ${after}`} text={() => shared(before, after)} label="Copy link" />}
         {value.kind === 'comparing' && (
           <button type="button" class="button" onClick={value.stop}>
             Stop
@@ -91,10 +130,42 @@ export function ChangePage() {
   );
 }
 
+/** Until what came with the address is taken up. */
+function Shared({ packed }: { packed: string }) {
+  const resources = useAsked<readonly ResourceView[]>('/resources', {});
+  const wrong = useMemo(() => signal<string | undefined>(undefined), [packed]);
+  useEffect(() => {
+    if (resources.kind !== 'answered') return;
+    takeShared(packed, filesOf(resources.answer)).then(
+      (problem) => {
+        wrong.value = problem;
+      },
+      () => {
+        wrong.value = 'This address holds no comparison.';
+      },
+    );
+  }, [packed, resources.kind]);
+  return (
+    <Page title="Change">
+      {resources.kind === 'failed' ? (
+        <Failure message={resources.message} />
+      ) : wrong.value === undefined ? (
+        <Asking what="Reading what came with the address…" />
+      ) : (
+        <Failure message={wrong.value} />
+      )}
+    </Page>
+  );
+}
+
+function filesOf(resources: readonly ResourceView[]): readonly string[] {
+  return [...new Set(resources.map(({ place }) => place.file))];
+}
+
 function Side({ title, spec, name }: { title: string; spec: string; name: string }) {
   const id = useId();
   const resources = useAsked<readonly ResourceView[]>('/resources', {}, state.value?.snapshot);
-  const files = resources.kind === 'answered' ? [...new Set(resources.answer.map(({ place }) => place.file))] : [];
+  const files = resources.kind === 'answered' ? filesOf(resources.answer) : [];
   const kind = spec === '' ? 'shown' : spec.startsWith(EDITED) ? spec : 'revision';
   const choose = (chosen: string) => setParameter(name, chosen === 'shown' ? '' : chosen === 'revision' ? 'git:HEAD' : chosen);
   return (

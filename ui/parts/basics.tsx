@@ -78,10 +78,11 @@ export function OriginLink({ origin: { kind, namespace, name, file, line } }: { 
   );
 }
 
-export function CopyButton({ text, label = 'Copy' }: { text: string; label?: string }) {
-  const copy = (event: MouseEvent) => {
+/** @param text what is copied, or what makes it when the button is pressed */
+export function CopyButton({ text, label = 'Copy' }: { text: string | (() => Promise<string>); label?: string }) {
+  const copy = async (event: MouseEvent) => {
     const button = event.currentTarget as HTMLButtonElement;
-    navigator.clipboard.writeText(text).then(
+    await navigator.clipboard.writeText(typeof text === 'string' ? text : await text()).then(
       () => {
         button.textContent = 'Copied';
       },
