@@ -4,7 +4,7 @@
  * The configuration comes as files, as Envoy takes it (`path_config_source`). Ends with an error where a request was not answered with 200. Prints resident
  * memory as it goes, and what the last third of the time has added to it.
  */
-import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setInterval as every } from 'node:timers/promises';
@@ -41,7 +41,8 @@ try {
   };
   write(0);
   const config = join(folder, 'bootstrap.json');
-  writeFileSync(config, soakBootstrap(served, PORTS, join(folder, 'access.log')));
+  const accessLog = join(folder, 'access.log');
+  writeFileSync(config, soakBootstrap(served, PORTS, accessLog));
   const log = join(folder, 'sallyport.log');
   const program = buildPackage(folder);
   const proxy = start(
@@ -56,7 +57,7 @@ try {
   const over = new AbortController();
   const changing = changeUntil(over.signal, write);
   const sampling = sampleUntil(over.signal, proxy.pid);
-  const { requestsPerSecond, cpuMicrosPerRequest } = await load.finally(() => over.abort());
+  const { requestsPerSecond, cpuMicrosPerRequest } = await load.catch((error) => failed(error, accessLog)).finally(() => over.abort());
   const [changes, memory] = await Promise.all([changing, sampling]);
   const third = Math.floor(memory.length / 3);
   const [middle, last] = [median(memory.slice(third, 2 * third)), median(memory.slice(2 * third))];
@@ -68,6 +69,14 @@ try {
   );
 } finally {
   await stopAll();
+}
+
+/** With what the proxy says of requests that were not answered with 200. */
+function failed(error: Error, accessLog: string): never {
+  const others = readFileSync(accessLog, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !/" 200 /.test(line));
+  throw new Error([error.message, `${others.length} lines of the access log without 200:`, ...others.slice(0, 10)].join('\n'));
 }
 
 /** How many changes were made. */

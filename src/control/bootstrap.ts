@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { Follower, type FollowTimes, type Load } from '../config/follow.ts';
 import type { Engine, Refusal } from '../engine/contract.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { readAtOnce } from '../lib/read-at-once.ts';
 import { readNeededText } from '../lib/regular-file.ts';
 import { type BootstrapConfig, readBootstrap } from '../xds/bootstrap.ts';
 import { readFileSet } from '../xds/bootstrap-files.ts';
@@ -65,23 +66,31 @@ export async function followBootstrap(
 /** There is one proxy. */
 const KEY = 'proxy';
 
-/** A load is one uninterrupted reading of all files, and their text is compared with what was read before. */
+/**
+ * A load is a reading of all files as they stood at one moment: a route must not be had without the cluster that was written before it. Their text is compared with
+ * what was read before.
+ */
 function loaderOf(bootstrap: BootstrapConfig): Load<Publication> {
   let texts: ReadonlyMap<string, string> | undefined;
   let value: Publication | undefined;
   return async () => {
-    const read = new Map<string, string>();
-    const { resources, files } = readFileSet(bootstrap, (path) => {
-      const text = readNeededText(path);
-      read.set(path, text);
-      return text;
+    const { value: read, torn } = readAtOnce((readText) => {
+      const readTexts = new Map<string, string>();
+      const set = readFileSet(bootstrap, (path) => {
+        const text = readText(path);
+        readTexts.set(path, text);
+        return text;
+      });
+      return { ...set, texts: readTexts };
     });
-    const changed = !value || read.size !== texts?.size || [...read].some(([path, text]) => texts?.get(path) !== text);
+    const folders = new Set(read.files.map((file) => dirname(resolve(file))));
+    if (value && torn) return { value, changed: false, folders, incomplete: true };
+    const changed = !value || read.texts.size !== texts?.size || [...read.texts].some(([path, text]) => texts?.get(path) !== text);
     if (changed) {
-      value = { resources, set: encodeSet(resources) };
-      texts = read;
+      value = { resources: read.resources, set: encodeSet(read.resources) };
+      texts = read.texts;
     }
-    return { value: value!, changed, folders: new Set(files.map((file) => dirname(resolve(file)))), incomplete: false };
+    return { value: value!, changed, folders, incomplete: torn };
   };
 }
 
