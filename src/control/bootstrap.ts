@@ -74,23 +74,16 @@ function loaderOf(bootstrap: BootstrapConfig): Load<Publication> {
   let texts: ReadonlyMap<string, string> | undefined;
   let value: Publication | undefined;
   return async () => {
-    const { value: read, torn } = readAtOnce((readText) => {
-      const readTexts = new Map<string, string>();
-      const set = readFileSet(bootstrap, (path) => {
-        const text = readText(path);
-        readTexts.set(path, text);
-        return text;
-      });
-      return { ...set, texts: readTexts };
-    });
-    const folders = new Set(read.files.map((file) => dirname(resolve(file))));
-    if (value && torn) return { value, changed: false, folders, incomplete: true };
+    const read = readAtOnce((readText) => readFileSet(bootstrap, readText));
+    const { files, resources } = read.value;
+    const folders = new Set(files.map((file) => dirname(resolve(file))));
+    if (value && read.torn) return { value, changed: false, folders, incomplete: true };
     const changed = !value || read.texts.size !== texts?.size || [...read.texts].some(([path, text]) => texts?.get(path) !== text);
     if (changed) {
-      value = { resources: read.resources, set: encodeSet(read.resources) };
+      value = { resources, set: encodeSet(resources) };
       texts = read.texts;
     }
-    return { value: value!, changed, folders, incomplete: torn };
+    return { value: value!, changed, folders, incomplete: read.torn };
   };
 }
 
