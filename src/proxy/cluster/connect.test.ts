@@ -56,7 +56,7 @@ async function tlsServer(t: TestContext, protocols: string[]) {
 
 /** A cluster with one host, at a port of 127.0.0.1 or a socket's path. */
 function clusterAt(t: TestContext, at: number | string, more: JsonObject = {}): UpstreamCluster {
-  const address = typeof at === 'string' ? { pipe: { path: at } } : { socketAddress: { address: '127.0.0.1', portValue: at } };
+  const address: JsonObject = typeof at === 'string' ? { pipe: { path: at } } : { socketAddress: { address: '127.0.0.1', portValue: at } };
   const config = {
     name: 'c',
     type: 'STATIC',

@@ -46,6 +46,24 @@ test('gateway errors and failures of connections count on their own, in a row to
   assert.equal(usable(), '');
 });
 
+test('gateway errors are 502, 503 and 504; any other answer ends the row', (t) => {
+  const rows: readonly (readonly [statuses: number[], ejected: boolean])[] = [
+    [[502, 502], true],
+    [[504, 504], true],
+    [[502, 501, 502], false],
+    [[504, 505, 504], false],
+    [[505, 505], false],
+    [[502, 200, 502], false],
+    [[502, 499, 502], false],
+  ];
+  for (const [statuses, ejected] of rows) {
+    const made = setup({ consecutive5xx: 100, consecutiveGatewayFailure: 2, enforcingConsecutiveGatewayFailure: 100 });
+    t.after(() => made.detector.close());
+    for (const status of statuses) made.detector.answered(made.hosts[0], status);
+    assert.equal(made.usable(), ejected ? 'b' : 'ab', statuses.join());
+  }
+});
+
 test('local failures apart: connections that come up end the row, and answers say nothing of them', (t) => {
   const { detector, hosts, usable } = setup({ consecutive5xx: 1, consecutiveLocalOriginFailure: 2, splitExternalLocalOriginErrors: true });
   t.after(() => detector.close());
