@@ -213,12 +213,15 @@ spec: { clusterIP: None, selector: { app: x }, ports: [{ name: tcp, port: 9000 }
 apiVersion: v1
 kind: Service
 metadata: { name: alias, namespace: default }
-spec: { type: ExternalName, externalName: WWW.example.com., ports: [{ name: http, port: 80 }] }
+spec: { type: ExternalName, externalName: WWW.example.com., clusterIP: 10.96.0.9, selector: { app: x }, ports: [{ name: http, port: 80 }] }
 `);
   assert.equal(service(registry, 'headless.default.svc.cluster.local').resolution, 'Passthrough');
   const alias = service(registry, 'alias.default.svc.cluster.local');
   assert.equal(alias.resolution, 'Alias');
   assert.equal(alias.externalName, 'www.example.com');
+  assert.deepEqual([alias.addresses, alias.selector, alias.headless], [[], {}, false]);
+  const headless = service(registry, 'headless.default.svc.cluster.local');
+  assert.deepEqual([headless.addresses, headless.selector, headless.headless], [[], { app: 'x' }, true]);
 });
 
 test('of a port of a Service for UDP and TCP the one for TCP is the mesh’s, and nothing is amiss', () => {
@@ -238,6 +241,22 @@ spec:
     ['dns-tcp 53', 'other 54'],
   );
   assert.deepEqual(findings, []);
+});
+
+test('where no address is allocated, too, the younger keeps the ports that the older lacks, and those alone', () => {
+  const declared = (name: string, ...ports: number[]) =>
+    serviceEntry(
+      name,
+      `{ hosts: [www.example.com], addresses: [203.0.113.9], resolution: DNS, ports: [${ports.map((port) => `{ number: ${port}, name: p${port}, protocol: TCP }`).join(', ')}] }`,
+    );
+  const { services } = registryOf(declared('old', 80, 81) + declared('young', 81, 82));
+  assert.deepEqual(
+    services.map(({ ports, autoAddresses }) => [ports.map(({ number }) => number), autoAddresses]),
+    [
+      [[80, 81], []],
+      [[82], []],
+    ],
+  );
 });
 
 test('of two objects with one host in a namespace the younger keeps the ports that the older lacks; what is lost is a finding', () => {

@@ -202,9 +202,9 @@ export class MessageParser {
     this.#partialLength = needed;
   }
 
-  /** An incomplete head must be within the limit and have no bare LF, which would keep it incomplete for ever. */
+  /** An incomplete head must be within the limit, for which its end may have begun, and have no bare LF, which would keep it incomplete for ever. */
   #checkPartial(from: number): boolean {
-    if (this.#partialLength > this.#maxHeadBytes || !this.#mayBegin()) return false;
+    if (this.#partialLength >= this.#maxHeadBytes + END_OF_HEAD.length || !this.#mayBegin()) return false;
     return this.#bareLineEnd(from) < 0 && this.#firstLineError(from) === undefined;
   }
 
