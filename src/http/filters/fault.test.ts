@@ -79,13 +79,14 @@ test('as many are delayed at a time as max_active_faults says, and others pass u
 });
 
 test('without a percentage, a time or a status nothing happens', () => {
-  for (const config of [
+  const configs: readonly JsonObject[] = [
     {},
     { delay: { fixedDelay: '2s' } },
     { delay: { fixedDelay: '0s', percentage: ALWAYS } },
     { abort: { httpStatus: 418 } },
     { delay: { fixedDelay: '2s', percentage: { numerator: 0 } }, abort: { httpStatus: 418, percentage: { numerator: 0 } } },
-  ]) {
+  ];
+  for (const config of configs) {
     const { status, done } = runAt(filterOf(config));
     assert.deepEqual([status, done], ['continue', []], JSON.stringify(config));
   }
