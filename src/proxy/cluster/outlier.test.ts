@@ -138,3 +138,18 @@ test('hosts come back after the base time, then after its multiples, never later
   detector.check();
   assert.equal(usable(), 'ab');
 });
+
+test('what is ejected for the longest time is forgiven as soon as it has done well for as long as that took', (t) => {
+  const { detector, hosts, clock, usable } = setup({ consecutive5xx: 1, baseEjectionTime: ms(100), maxEjectionTime: ms(200) });
+  t.after(() => detector.close());
+  const [a] = hosts;
+  const eject = (time: number) => {
+    detector.answered(a, 500);
+    clock.now += time;
+    detector.check();
+    assert.equal(usable(), 'ab', `after ${time} ms`);
+  };
+  for (const time of [100, 200, 200]) eject(time);
+  for (let i = 0; i < 2; i++) detector.check();
+  eject(100);
+});
