@@ -38,6 +38,21 @@ const STANDARD = join(...STANDARD_PARTS);
 const imports = (...hosts: string[]) => istio('Sidecar', 'default', { egress: [{ hosts }] }, 'shop');
 const prefix = (value: string, name: string, gateways: string[] = AT_GATEWAY) =>
   routes([{ match: [{ uri: { prefix: value } }], route: to(HOST, 80) }], { gateways }, name);
+/** One rule with a path for sidecars and another one for the gateway. */
+const byPlace = (sidecars: string, gateway: string) =>
+  routes(
+    [
+      {
+        match: [
+          { gateways: ['mesh'], uri: { prefix: sidecars } },
+          { gateways: AT_GATEWAY, uri: { prefix: gateway } },
+        ],
+        route: to(HOST, 80),
+      },
+    ],
+    {},
+    'one',
+  );
 
 const PASSTHROUGH = gateway(['*.example.com'], { port: TLS, tls: { mode: 'PASSTHROUGH' } });
 /** Passes TLS for the hosts to the gateway and on. `source`: a condition on the workloads. */
@@ -359,6 +374,10 @@ testPairs({
   SP1027: {
     wrong: join(external(), gateway(), prefix('/a', 'one'), prefix('/a/b', 'two')),
     right: join(external(), gateway(), prefix('/a/b', 'one'), prefix('/a', 'two')),
+  },
+  'SP1027 of rules of which a part is for sidecars': {
+    wrong: join(external(), gateway(), byPlace('/b', '/a'), prefix('/a/b', 'two')),
+    right: join(external(), gateway(), byPlace('/a', '/b'), prefix('/a/b', 'two')),
   },
   'SP1027 of rules that take everything': {
     wrong: join(external(), gateway(), prefix('/', 'one'), prefix('/', 'two')),

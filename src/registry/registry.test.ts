@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshFromText } from '../../test/support/mesh.ts';
 import { originText } from '../lib/origin.ts';
-import type { Registry, Service } from './model.ts';
+import type { Endpoint, Registry, Service } from './model.ts';
 
 function registryOf(text: string): Registry {
   return meshFromText(text).registry;
@@ -76,6 +76,20 @@ test('resolution DNS of a wildcard without endpoints is the address that the cli
   assert.equal(service(registry, '*.lab.test').resolution, 'Passthrough');
   assert.equal(service(registry, '*.example.org').resolution, 'DNSLB');
   assert.deepEqual(addressesOf(registry, '*.example.org'), ['cdn.example.com:80']);
+});
+
+test('a host that is resolved is its own endpoint, of no weight, locality or identity', () => {
+  const registry = registryOf(
+    serviceEntry('s', '{ hosts: [a.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS }'),
+  );
+  const found = service(registry, 'a.example.com');
+  const [{ address, weight, locality, network, serviceAccount, healthy, tlsMode }] = registry.endpoints(found, found.ports[0]!) as [
+    Endpoint,
+  ];
+  assert.deepEqual(
+    { address, weight, locality, network, serviceAccount, healthy, tlsMode },
+    { address: 'a.example.com', weight: 0, locality: '', network: '', serviceAccount: '', healthy: true, tlsMode: 'disabled' },
+  );
 });
 
 test('endpoints keep their own ports, weights and localities; unix sockets have none', () => {
