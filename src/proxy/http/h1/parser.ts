@@ -213,7 +213,7 @@ export class MessageParser {
     if (!this.#handler.checkFirstLine) return undefined;
     const partial = this.#partial!.subarray(0, this.#partialLength);
     const end = partial.indexOf(10);
-    return end >= from && end > 0 ? this.#handler.checkFirstLine(partial.toString('latin1', 0, end + 1)) : undefined;
+    return end >= from ? this.#handler.checkFirstLine(partial.toString('latin1', 0, end + 1)) : undefined;
   }
 
   /** Bytes that are no HTTP/1 are told from the first on; a CR may be an empty line's. */
