@@ -3,6 +3,8 @@ export interface Equivalent {
   readonly file: string;
   /** The line that it is in, without the space round it. */
   readonly line: string;
+  /** Where in the line, from 1, if the same change of another place in it can be noticed. */
+  readonly column?: number;
   /** As the report says it. */
   readonly change: string;
   readonly why: string;
@@ -134,5 +136,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     line: 'if (!this.#byLocality) return new Rotation([group(priority.hosts)], () => 1, 0);',
     change: '0 → (0 + 1)',
     why: 'a round of one begins with it wherever it begins',
+  },
+  {
+    file: 'src/proxy/http/attempt.ts',
+    line: 'if (forward.perTryMs <= 0 || !forward.ended || this.#perTry || this.#done || !this.host) return;',
+    column: 61,
+    change: '|| → &&',
+    why: 'it is asked once for each try, and its time does nothing to a try that is over',
   },
 ];

@@ -28,6 +28,9 @@ test('a ring leads to the hosts that Envoy chooses', () => {
 test('Maglev leads to the hosts that Envoy chooses', () => {
   assert.equal(chosenBy(maglevTable(sharesOf(EVEN), 65_537)), '245141412223');
   assert.equal(chosenBy(maglevTable(sharesOf(UNEVEN), 1009)), '444443543354');
+  // Of two, one is due with every turn and the other with every second one.
+  assert.equal(chosenBy(maglevTable(sharesOf([1, 2]), 7)), '122212222212');
+  assert.equal(chosenBy(maglevTable(sharesOf([1, 2]), 11)), '222221222212');
 });
 
 test('a hash behind the last position of a ring goes to its first', () => {
