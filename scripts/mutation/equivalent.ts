@@ -66,12 +66,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'an empty map is asked as none is; it saves the work',
   },
   {
-    file: 'src/translate/secret-resources.ts',
-    line: 'return secrets.sort((a, b) => (a.name < b.name ? -1 : 1));',
-    change: '1 → (1 + 1)',
-    why: 'a sort takes the sign alone',
-  },
-  {
     file: 'src/lib/ip.ts',
     line: 'if (slash < 0) {',
     change: '< → <=',
@@ -143,5 +137,18 @@ export const EQUIVALENT: readonly Equivalent[] = [
     column: 61,
     change: '|| → &&',
     why: 'it is asked once for each try, and its time does nothing to a try that is over',
+  },
+  {
+    file: 'src/registry/provider-service.ts',
+    line: 'const [namespace, hostname] = slash < 0 ? [undefined, text] : [text.slice(0, slash), text.slice(slash + 1)];',
+    column: 39,
+    change: '0 → (0 + 1)',
+    why: 'there is neither a host that begins with a slash nor one in a namespace without a name',
+  },
+  {
+    file: 'src/proxy/listener/proxy-protocol.ts',
+    line: "if (end < 0) return data.length < 107 ? { kind: 'need-more' } : invalid('PROXY v1 header longer than 107 bytes');",
+    change: '0 → (0 + 1)',
+    why: 'what begins with a line’s end is no header of version 1',
   },
 ];

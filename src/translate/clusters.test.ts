@@ -6,6 +6,7 @@ import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts
 import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { LbEndpoint } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import { ClusterConfigSchema } from '../xds/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
 import { UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
@@ -32,6 +33,11 @@ function secretsOf(mesh: TestMesh, ask: (secrets: SecretReferences) => void) {
 
 function clustersOf(text: string, proxy = proxyOf(), overrides = {}): ReadonlyMap<string, Cluster> {
   return new Map(buildClusters(contextOf(meshFromText(text, overrides), proxy)).clusters.map((cluster) => [cluster.name, cluster]));
+}
+
+function addressIn({ hostIdentifier }: LbEndpoint): string {
+  const address = hostIdentifier.case === 'endpoint' ? hostIdentifier.value.address?.address : undefined;
+  return address?.case === 'socketAddress' ? `${address.value.address}:${address.value.portSpecifier.value}` : '';
 }
 
 const object = (kind: string, name: string, spec: string, namespace = 'default') => `
@@ -252,6 +258,23 @@ test('a targetPort holds where the client’s address is dialled, unless a rule 
   };
   assert.equal(port('NONE', 'other.example.com'), 8080);
   assert.equal(port('DNS', 's.example.com'), undefined);
+});
+
+test('at a gateway a service without endpoints is at the addresses that it declares where clients dial these, and nowhere else', () => {
+  const at = (resolution: string, addresses: string, more = '') => {
+    const entry = object(
+      'ServiceEntry',
+      's',
+      `{ hosts: [s.example.com], addresses: [${addresses}], ports: [{ number: 80, name: tcp, protocol: TCP, targetPort: 8080 }], resolution: ${resolution}${more} }`,
+    );
+    const { endpoints } = buildClusters(contextOf(meshFromText(entry), proxyOf({ type: 'router' })));
+    const found = endpoints.find(({ clusterName }) => clusterName === 'outbound|80||s.example.com');
+    return found?.endpoints.flatMap(({ lbEndpoints }) => lbEndpoints.map((each) => addressIn(each)));
+  };
+  assert.deepEqual(at('NONE', '203.0.113.1, 203.0.113.2'), ['203.0.113.1:8080', '203.0.113.2:8080']);
+  assert.deepEqual(at('NONE', '203.0.113.1, 198.51.100.0/24'), ['203.0.113.1:8080'], 'a range has no address of its own');
+  assert.deepEqual(at('STATIC', '203.0.113.1'), []);
+  assert.deepEqual(at('STATIC', '203.0.113.1', ', endpoints: [{ address: 192.0.2.1 }]'), ['192.0.2.1:8080']);
 });
 
 test('locality failover needs outlier detection; the nearer locality has the higher priority', () => {
