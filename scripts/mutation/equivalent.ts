@@ -151,4 +151,11 @@ export const EQUIVALENT: readonly Equivalent[] = [
     change: '0 → (0 + 1)',
     why: 'what begins with a line’s end is no header of version 1',
   },
+  {
+    file: 'src/proxy/cluster/connect.ts',
+    line: "const alpn = failure || !transport ? '' : (socket as TLSSocket).alpnProtocol || '';",
+    column: 22,
+    change: '|| → &&',
+    why: 'a plain socket has no protocol, and nobody looks at that of a connection that failed',
+  },
 ];

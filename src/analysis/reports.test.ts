@@ -63,6 +63,10 @@ describe('TLS on the way to a gateway', () => {
       wrong: mutual('TLS') + routes(`tls:\n${TLS_TO_GATEWAY}\n${TCP_OUT}`),
       right: mutual('TLS') + toGateway(NAMED) + routes(`tls:\n${TLS_TO_GATEWAY}\n${TCP_OUT}`),
     },
+    'SP1035 of mutual TLS that one server of several ends': {
+      wrong: REGISTRY_ONLY + entry(TLS) + toGateway(NAMED) + TLS_EGRESS,
+      right: REGISTRY_ONLY + entry(TLS) + toGateway(NAMED) + gateway(server('TLS', HOST, ENDS_MUTUAL), { name: 'other' }) + TLS_EGRESS,
+    },
     'SP1035 of mutual TLS around TLS that a gateway passes on': {
       wrong: REGISTRY_ONLY + entry(TLS) + toGateway(NAMED) + TLS_EGRESS,
       right: mutual('TLS') + toGateway(NAMED) + routes(`tls:\n${TLS_TO_GATEWAY}\n${TCP_OUT}`),

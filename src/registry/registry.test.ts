@@ -238,6 +238,25 @@ spec: { type: ExternalName, externalName: WWW.example.com., clusterIP: 10.96.0.9
   assert.deepEqual([headless.addresses, headless.selector, headless.headless], [[], { app: 'x' }, true]);
 });
 
+test('a host has the names of the Services that stand for it, over others too', () => {
+  const alias = (name: string, externalName: string) => `
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: default }
+spec: { type: ExternalName, externalName: ${externalName}, ports: [{ name: http, port: 80 }] }
+---`;
+  const entries = (resolution: string) =>
+    serviceEntry('s', `{ hosts: [www.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: ${resolution} }`);
+  const aliases = alias('b', 'www.example.com') + alias('a', 'b.default.svc.cluster.local') + alias('other', 'api.example.com');
+  for (const resolution of ['DNS', 'NONE'])
+    assert.deepEqual(
+      service(registryOf(entries(resolution) + aliases), 'www.example.com').aliases,
+      ['a.default.svc.cluster.local', 'b.default.svc.cluster.local'],
+      resolution,
+    );
+  assert.equal(service(registryOf(entries('DNS')), 'www.example.com').aliases, undefined);
+});
+
 test('of a port of a Service for UDP and TCP the one for TCP is the mesh’s, and nothing is amiss', () => {
   const { registry, findings } = meshFromText(`
 apiVersion: v1
