@@ -37,3 +37,9 @@ test('a hash behind the last position of a ring goes to its first', () => {
   const table = ringTable(sharesOf([1, 1]), 4, 4);
   assert.equal(table(2n ** 64n - 1n), table(0n));
 });
+
+test('each place of a Maglev table has a host, so many each as their weights ask for', () => {
+  const table = maglevTable(sharesOf([1, 2]), 11);
+  const places = Array.from({ length: 11 }, (_, place) => table(BigInt(place))?.text.at(-1)).toSorted();
+  assert.equal(places.join(''), '11112222222');
+});

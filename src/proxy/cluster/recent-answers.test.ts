@@ -48,6 +48,8 @@ test('so many names are remembered; with more all are forgotten', async () => {
   for (let i = 0; i < 10_000; i++) await answers.leadTo(`n${i}`, '192.0.2.1');
   world.ips = [];
   assert.equal(await answers.leadTo('n0', '192.0.2.1'), true);
+  for (const name of ['gone', 'gone too']) assert.equal(await answers.leadTo(name, '192.0.2.1'), false);
+  assert.equal(await answers.leadTo('n0', '192.0.2.1'), true, 'names without an address are not among them');
   world.ips = ['192.0.2.1'];
   await answers.leadTo('one more', '192.0.2.1');
   world.ips = [];
