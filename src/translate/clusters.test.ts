@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
-import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts';
+import { meshConfigOf, meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts';
+import { decodeDocuments } from '../api/documents.ts';
+import { Store } from '../config/store.ts';
 import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { type BuiltRegistry, buildRegistry } from '../registry/index.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { LbEndpoint } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import { ClusterConfigSchema } from '../xds/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
@@ -275,6 +278,29 @@ test('at a gateway a service without endpoints is at the addresses that it decla
   assert.deepEqual(at('NONE', '203.0.113.1, 198.51.100.0/24'), ['203.0.113.1:8080'], 'a range has no address of its own');
   assert.deepEqual(at('STATIC', '203.0.113.1'), []);
   assert.deepEqual(at('STATIC', '203.0.113.1', ', endpoints: [{ address: 192.0.2.1 }]'), ['192.0.2.1:8080']);
+});
+
+test('a cluster of names follows its workloads, while the service that declares it stays the same', () => {
+  const store = new Store();
+  const declared = `{ hosts: [s.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS, workloadSelector: { labels: { app: s } } }`;
+  store.set('service.yaml', decodeDocuments(object('ServiceEntry', 's', declared), 'service.yaml'));
+  const config = meshConfigOf();
+  let registry: BuiltRegistry | undefined;
+  const services = new Set<unknown>();
+  const behind = (address: string) => {
+    store.set(
+      'workload.yaml',
+      decodeDocuments(object('WorkloadEntry', 'w', `{ address: ${address}, labels: { app: s } }`), 'workload.yaml'),
+    );
+    const snapshot = store.snapshot();
+    registry = buildRegistry(snapshot, config, registry);
+    services.add(registry.registry.lookup('s.example.com', 'default'));
+    const { clusters } = buildClusters(contextOf({ snapshot, config, ...registry }, proxyOf()));
+    const { loadAssignment } = clusters.find(({ name }) => name === 'outbound|80||s.example.com')!;
+    return loadAssignment!.endpoints.flatMap(({ lbEndpoints }) => lbEndpoints.map((each) => addressIn(each)));
+  };
+  assert.deepEqual([behind('one.example.com'), behind('two.example.com')], [['one.example.com:80'], ['two.example.com:80']]);
+  assert.equal(services.size, 1);
 });
 
 test('locality failover needs outlier detection; the nearer locality has the higher priority', () => {
