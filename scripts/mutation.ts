@@ -6,7 +6,7 @@
  * again. With `--again` only what it has found unnoticed is, and of more tests, those that take long too.
  */
 import { globSync, readFileSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { join, matchesGlob, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { EQUIVALENT, type Equivalent } from './mutation/equivalent.ts';
@@ -57,7 +57,8 @@ const FURTHER: Readonly<Record<string, readonly string[]>> = {
   'src/registry/': ['test/golden/golden.test.ts'],
 };
 
-setPriority(4);
+// Whoever asked for less than this has it.
+setPriority(Math.max(4, getPriority()));
 const tree = new MutatedTree(ROOT);
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {

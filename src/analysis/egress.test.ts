@@ -38,6 +38,20 @@ const STANDARD = join(...STANDARD_PARTS);
 const imports = (...hosts: string[]) => istio('Sidecar', 'default', { egress: [{ hosts }] }, 'shop');
 const prefix = (value: string, name: string, gateways: string[] = AT_GATEWAY) =>
   routes([{ match: [{ uri: { prefix: value } }], route: to(HOST, 80) }], { gateways }, name);
+/** A Gateway that nothing is bound to: it redirects, and has another server. */
+const twoServers = (server: object) =>
+  istio(
+    'Gateway',
+    'unbound',
+    {
+      selector: { istio: 'egressgateway' },
+      servers: [
+        { port: { ...HTTP, number: 82 }, hosts: [HOST], tls: { httpsRedirect: true } },
+        { hosts: [HOST], ...server },
+      ],
+    },
+    'istio-system',
+  );
 /** One rule with a path for sidecars and another one for the gateway. */
 const byPlace = (sidecars: string, gateway: string) =>
   routes(
@@ -365,6 +379,15 @@ testPairs({
           { match: [{ gateways: AT_GATEWAY, port: 443, sniHosts: [HOST] }], route: to(HOST, 443) },
         ],
       }),
+    ),
+  },
+  'SP1022 of a Gateway of which a server only redirects, and another one does not': {
+    wrong: join(external(), STANDARD_PARTS[1]!, twoServers({ port: HTTPS, tls: { mode: 'PASSTHROUGH' } }), STANDARD_PARTS[2]!),
+    right: join(
+      external(),
+      STANDARD_PARTS[1]!,
+      twoServers({ port: { ...HTTP, number: 81 }, tls: { httpsRedirect: true } }),
+      STANDARD_PARTS[2]!,
     ),
   },
   'SP1022 of a ServiceEntry': {

@@ -144,8 +144,9 @@ test('explain ends with 0 where the call arrives and all that was read is valid'
     ['explain', '-f', 'one.yaml', '--config-dump', 'dump.json', 'http://www.example.com/'],
     ['explain', '-f', 'one.yaml', '--context', 'a', 'http://www.example.com/'],
     ['explain', '-o', 'json', '-f', 'one.yaml', 'POST', 'http://www.example.com/a'],
+    ['explain', '--config-dump', 'gone.json', 'http://www.example.com/'],
   );
-  assert.deepEqual(codes(answers), [0, 1, 1, 1, 2, 2, 2, 2, 0], JSON.stringify(answers));
+  assert.deepEqual(codes(answers), [0, 1, 1, 1, 2, 2, 2, 2, 0, 3], JSON.stringify(answers));
   assert.match(answers[3]!.err, /leaves out .* \(1 error\), so it does not end with exit code 0/);
   assert.match(answers[7]!.err, /--context says which cluster is meant: it needs --kube/);
   assert.match(answers[8]!.out, /^{\n {2}"/);
@@ -180,8 +181,9 @@ test('analyze ends with 1 from the level on that is said', () => {
     ['analyze', '-S', 'SP1020', 'warned.yaml'],
     ['analyze', '--remote-cluster', 'west', 'warned.yaml'],
     ['analyze', '--remote-cluster', 'west=gone.yaml', 'warned.yaml'],
+    ['analyze', '--remote-cluster', 'west=gone.yaml', '--remote-cluster', 'west=one.yaml', 'warned.yaml'],
   );
-  assert.deepEqual(codes(answers), [0, 1, 0, 1, 1, 0, 0, 2, 2, 3], JSON.stringify(answers));
+  assert.deepEqual(codes(answers), [0, 1, 0, 1, 1, 0, 0, 2, 2, 3, 3], JSON.stringify(answers));
   assert.equal(answers[0]!.out, 'No findings: 3 objects read.\n');
   assert.match(answers[2]!.out, /0 errors, 1 warnings, 0 notes: 3 objects read\n$/);
   assert.match(answers[2]!.out, /refuses addresses that are not public/);
