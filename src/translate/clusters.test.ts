@@ -280,6 +280,20 @@ test('at a gateway a service without endpoints is at the addresses that it decla
   assert.deepEqual(at('STATIC', '203.0.113.1', ', endpoints: [{ address: 192.0.2.1 }]'), ['192.0.2.1:8080']);
 });
 
+test('outliers are looked for as the rule says: of what may happen 0 times nothing is enforced', () => {
+  const detection = (settings: string) => {
+    const rule = object('DestinationRule', 'd', `{ host: web, trafficPolicy: { outlierDetection: { ${settings} } } }`);
+    const { outlierDetection, commonLbConfig } = clustersOf(SERVER + rule).get('outbound|80||web.default.svc.cluster.local')!;
+    assert.equal(outlierDetection!.enforcingSuccessRate, 0);
+    assert.equal(commonLbConfig!.healthyPanicThreshold!.value, 0);
+    const { consecutive5xx, enforcingConsecutive5xx, consecutiveGatewayFailure, enforcingConsecutiveGatewayFailure } = outlierDetection!;
+    return [consecutive5xx, enforcingConsecutive5xx, consecutiveGatewayFailure, enforcingConsecutiveGatewayFailure];
+  };
+  assert.deepEqual(detection('consecutive5xxErrors: 3, consecutiveGatewayErrors: 2'), [3, 100, 2, 100]);
+  assert.deepEqual(detection('consecutive5xxErrors: 0, consecutiveGatewayErrors: 0'), [0, 0, 0, 0]);
+  assert.deepEqual(detection('interval: 5s'), [undefined, undefined, undefined, undefined]);
+});
+
 test('a cluster of names follows its workloads, while the service that declares it stays the same', () => {
   const store = new Store();
   const declared = `{ hosts: [s.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS, workloadSelector: { labels: { app: s } } }`;
