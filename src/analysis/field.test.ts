@@ -456,6 +456,16 @@ describe('messages say what is so', () => {
     assert.match(message('ALLOW_ANY') ?? '', /no HTTP port 80 declares leave for the address that was called\./);
   });
 
+  test('of the rule whose TLS another one takes: where it stands', () => {
+    const led = (hosts: string[]) => ({ match: [{ sniHosts: hosts }], route: to(HOST, 443) });
+    const both = [HOST, 'api.example.com'];
+    const ofOne = routes({ hosts: both, gateways: ['mesh'], tls: [led([HOST]), led(both)] });
+    assert.match(messageOf(join(entry([TLS]), ofOne), 'SP1051'), /rule #1(?! of VirtualService)/);
+    const older = routes({ gateways: ['mesh'], tls: [led([HOST])] });
+    const younger = routes({ hosts: both, gateways: ['mesh'], tls: [led(both)] }, 'young');
+    assert.match(messageOf(join(entry([TLS]), older, younger), 'SP1051'), /rule #1 of VirtualService default\/www/);
+  });
+
   test('of what becomes of calls whose destination is unknown', () => {
     const gone = [{ destination: { host: 'gone.example.com' } }];
     const message = (spec: object) =>
