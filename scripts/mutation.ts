@@ -6,10 +6,10 @@
  * again. With `--again` only what it has found unnoticed is, and of more tests, those that take long too.
  */
 import { globSync, readFileSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { join, matchesGlob, relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { EQUIVALENT } from './mutation/equivalent.ts';
+import { EQUIVALENT, type Equivalent } from './mutation/equivalent.ts';
 import { ImportGraph } from './mutation/graph.ts';
 import { type Mutant, mutantsOf } from './mutation/mutants.ts';
 import { Reaches, reaches } from './mutation/reach.ts';
@@ -57,7 +57,8 @@ const FURTHER: Readonly<Record<string, readonly string[]>> = {
   'src/registry/': ['test/golden/golden.test.ts'],
 };
 
-setPriority(4);
+// Whoever asked for less than this has it.
+setPriority(Math.max(4, getPriority()));
 const tree = new MutatedTree(ROOT);
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
@@ -170,7 +171,9 @@ async function verdictOf({ mutant, place, change }: Change): Promise<Verdict> {
 /** The same of one that this run or an earlier one has a verdict on. */
 async function knownVerdictOf(change: Change): Promise<Verdict> {
   const { file } = change.mutant;
-  if (EQUIVALENT.some((each) => each.file === file && each.line === change.line && each.change === change.change)) return 'equivalent';
+  const isSame = (each: Equivalent) =>
+    each.file === file && each.line === change.line && each.change === change.change && (each.column ?? change.column) === change.column;
+  if (EQUIVALENT.some(isSame)) return 'equivalent';
   const found = record.of(change.key);
   if (found === 'killed' || found === 'refused' || (found === 'SURVIVED' && !values.again)) return found;
   const verdict = await verdictOf(change);

@@ -74,6 +74,7 @@ function isSilent({ kind }: Node): boolean {
 export function mutantsOf(file: string, source: SourceFile): Mutant[] {
   const { text } = source;
   const mutants: Mutant[] = [];
+  const signs = new Set<Node>();
   const change = (start: number, end: number, replacement: string) => mutants.push({ file, start, end, replacement });
   const startOf = (node: Node) => node.getStart(source);
   const textOf = (node: Node) => text.slice(startOf(node), node.end);
@@ -86,6 +87,8 @@ export function mutantsOf(file: string, source: SourceFile): Mutant[] {
     if (isSilent(node)) return;
     if (isIfStatement(node) || isWhileStatement(node) || isDoStatement(node)) negate(node.expression);
     if (isForStatement(node) || isConditionalExpression(node)) negate(node.condition);
+    if (isConditionalExpression(node) && saysOrder(leavesOf(node).map(textOf))) for (const sign of leavesOf(node)) signs.add(sign);
+    if (signs.has(node) && textOf(node) !== '0') return;
     if (isIfStatement(node) && node.elseStatement === undefined && leaves(node.thenStatement)) replace(node, ';');
     if (isBinaryExpression(node)) {
       const { left, operatorToken, right } = node;
@@ -121,6 +124,16 @@ function leaves(statement: Node): boolean {
     last = child;
   });
   return last !== undefined && LEAVING.has(last.kind);
+}
+
+/** What comes of a condition, and of those in its branches. */
+function leavesOf(node: Node): Node[] {
+  return isConditionalExpression(node) ? [...leavesOf(node.whenTrue), ...leavesOf(node.whenFalse)] : [node];
+}
+
+/** What a sort is told, of which it takes the sign alone. */
+function saysOrder(leaves: readonly string[]): boolean {
+  return leaves.includes('-1') && leaves.every((leaf) => ['-1', '0', '1'].includes(leaf));
 }
 
 function isText(node: Node): boolean {

@@ -8,6 +8,8 @@ export type Verdict = 'killed' | 'SURVIVED' | 'equivalent' | 'late' | 'refused';
 export interface Described {
   /** The line that it is in, without the space round it. */
   readonly line: string;
+  /** Where in that, from 1. */
+  readonly column: number;
   readonly place: string;
   readonly change: string;
   /** The same as long as the line and those like it in its file are. */
@@ -25,12 +27,14 @@ export function described({ file, start, end, replacement }: Mutant, text: strin
   const lines = text.split('\n').map((each) => each.trim());
   const line = lines[before.length - 1]!;
   const change = `${short(text.slice(start, end))} → ${short(replacement)}`;
+  const column = before.at(-1)!.trimStart().length;
   const alike = lines.slice(0, before.length - 1).filter((each) => each === line).length;
   return {
     line,
+    column: column + 1,
     place: `${file}:${before.length}:${before.at(-1)!.length + 1}`,
     change,
-    key: JSON.stringify([file, line, alike, before.at(-1)!.trimStart().length, change]),
+    key: JSON.stringify([file, line, alike, column, change]),
   };
 }
 

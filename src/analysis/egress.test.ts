@@ -38,6 +38,35 @@ const STANDARD = join(...STANDARD_PARTS);
 const imports = (...hosts: string[]) => istio('Sidecar', 'default', { egress: [{ hosts }] }, 'shop');
 const prefix = (value: string, name: string, gateways: string[] = AT_GATEWAY) =>
   routes([{ match: [{ uri: { prefix: value } }], route: to(HOST, 80) }], { gateways }, name);
+/** A Gateway that nothing is bound to: it redirects, and has another server. */
+const twoServers = (server: object) =>
+  istio(
+    'Gateway',
+    'unbound',
+    {
+      selector: { istio: 'egressgateway' },
+      servers: [
+        { port: { ...HTTP, number: 82 }, hosts: [HOST], tls: { httpsRedirect: true } },
+        { hosts: [HOST], ...server },
+      ],
+    },
+    'istio-system',
+  );
+/** One rule with a path for sidecars and another one for the gateway. */
+const byPlace = (sidecars: string, gateway: string) =>
+  routes(
+    [
+      {
+        match: [
+          { gateways: ['mesh'], uri: { prefix: sidecars } },
+          { gateways: AT_GATEWAY, uri: { prefix: gateway } },
+        ],
+        route: to(HOST, 80),
+      },
+    ],
+    {},
+    'one',
+  );
 
 const PASSTHROUGH = gateway(['*.example.com'], { port: TLS, tls: { mode: 'PASSTHROUGH' } });
 /** Passes TLS for the hosts to the gateway and on. `source`: a condition on the workloads. */
@@ -352,6 +381,15 @@ testPairs({
       }),
     ),
   },
+  'SP1022 of a Gateway of which a server only redirects, and another one does not': {
+    wrong: join(external(), STANDARD_PARTS[1]!, twoServers({ port: HTTPS, tls: { mode: 'PASSTHROUGH' } }), STANDARD_PARTS[2]!),
+    right: join(
+      external(),
+      STANDARD_PARTS[1]!,
+      twoServers({ port: { ...HTTP, number: 81 }, tls: { httpsRedirect: true } }),
+      STANDARD_PARTS[2]!,
+    ),
+  },
   'SP1022 of a ServiceEntry': {
     wrong: join(external([HTTP], { exportTo: ['~'] })),
     right: join(external([HTTP], { exportTo: ['.'] })),
@@ -359,6 +397,10 @@ testPairs({
   SP1027: {
     wrong: join(external(), gateway(), prefix('/a', 'one'), prefix('/a/b', 'two')),
     right: join(external(), gateway(), prefix('/a/b', 'one'), prefix('/a', 'two')),
+  },
+  'SP1027 of rules of which a part is for sidecars': {
+    wrong: join(external(), gateway(), byPlace('/b', '/a'), prefix('/a/b', 'two')),
+    right: join(external(), gateway(), byPlace('/a', '/b'), prefix('/a/b', 'two')),
   },
   'SP1027 of rules that take everything': {
     wrong: join(external(), gateway(), prefix('/', 'one'), prefix('/', 'two')),

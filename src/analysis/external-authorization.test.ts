@@ -30,8 +30,8 @@ const PROVIDERS = [
   { name: 'log', envoyFileAccessLog: {} },
 ];
 
-function found(provider: string, rules = '[{}]', selector = 'app: web'): string[] {
-  const text = `${MESH}
+function found(provider: string, rules = '[{}]', selector = 'app: web', mesh = MESH): string[] {
+  const text = `${mesh}
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: p, namespace: default }
@@ -50,6 +50,17 @@ test('TCP ports that a policy with an authorizer over HTTP covers', () => {
     assert.deepEqual(found('http', rules), [], rules);
   assert.deepEqual(found('http', '[{}]', 'app: other'), []);
   assert.deepEqual(found('grpc'), []);
+});
+
+test('several ports are named in their order, each once', () => {
+  const more = MESH.replace(
+    'ports: [{ name: http,',
+    'ports: [{ name: tcp-x, port: 91, targetPort: 10000 }, { name: tcp-y, port: 92, targetPort: 9000 }, { name: http,',
+  );
+  assert.match(
+    found('http', '[{}]', 'app: web', more).join(),
+    /^SP1049 The rule covers TCP ports 9000, 10000 of its workloads, .*connections to them/,
+  );
 });
 
 test('TCP servers of a gateway count as well', () => {

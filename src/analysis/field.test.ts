@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { testPairs } from '../../test/support/findings.ts';
-import { codesOf, findingsOf } from './testing.ts';
+import { defaultMeshConfig } from '../api/mesh-config-document.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import { codesOf, findingsIn, findingsOf } from './testing.ts';
 
 const join = (...objects: object[]) => objects.map((object) => JSON.stringify(object)).join('\n---\n');
 const object = (
@@ -446,6 +448,39 @@ describe('messages say what is so', () => {
       /not HTTP, whatever its address.*Requests are not: web\.other/s,
     );
     assert.doesNotMatch(messageOf(join(entry([port(80, 'TCP')])), 'IST0134'), /Requests/);
+    const message = (mode: 'ALLOW_ANY' | 'REGISTRY_ONLY') => {
+      const mesh = { ...defaultMeshConfig(), outboundTrafficPolicy: { mode } };
+      return findingsIn(snapshotFromText(join(entry([port(80, 'TCP')]), web)), {}, mesh).find(({ code }) => code === 'IST0134')?.message;
+    };
+    assert.match(message('REGISTRY_ONLY') ?? '', /no HTTP port 80 declares are refused \(502\)\./);
+    assert.match(message('ALLOW_ANY') ?? '', /no HTTP port 80 declares leave for the address that was called\./);
+  });
+
+  test('of the rule whose TLS another one takes: where it stands', () => {
+    const led = (hosts: string[]) => ({ match: [{ sniHosts: hosts }], route: to(HOST, 443) });
+    const both = [HOST, 'api.example.com'];
+    const ofOne = routes({ hosts: both, gateways: ['mesh'], tls: [led([HOST]), led(both)] });
+    assert.match(messageOf(join(entry([TLS]), ofOne), 'SP1051'), /rule #1(?! of VirtualService)/);
+    const older = routes({ gateways: ['mesh'], tls: [led([HOST])] });
+    const younger = routes({ hosts: both, gateways: ['mesh'], tls: [led(both)] }, 'young');
+    assert.match(messageOf(join(entry([TLS]), older, younger), 'SP1051'), /rule #1 of VirtualService default\/www/);
+  });
+
+  test('of what becomes of calls whose destination is unknown', () => {
+    const gone = [{ destination: { host: 'gone.example.com' } }];
+    const message = (spec: object) =>
+      messageOf(join(entry([HTTP, TLS, port(9000, 'TCP')]), routes({ gateways: ['mesh'], ...spec })), 'IST0101');
+    const calls = 'Calls on this route end in 503 (NC)';
+    const connections = 'Connections on this route are closed (NC)';
+    const copies = 'No copies are made (the calls go on)';
+    for (const [spec, fate] of [
+      [{ http: [{ route: gone }] }, calls],
+      [{ http: [{ route: to(HOST, 80), mirror: { host: 'gone.example.com' } }] }, copies],
+      [{ http: [{ route: to(HOST, 80), mirrors: gone }] }, copies],
+      [{ tls: [{ match: [{ sniHosts: [HOST] }], route: gone }] }, connections],
+      [{ tcp: [{ match: [{ port: 9000 }], route: gone }] }, connections],
+    ] as const)
+      assert.ok(message(spec).includes(fate), `${fate}: ${message(spec)}`);
   });
 
   test('of a wildcard that nothing declares', () => {

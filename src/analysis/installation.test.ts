@@ -6,7 +6,7 @@ import { defaultMeshConfig } from '../api/mesh-config-document.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { buildRegistry } from '../registry/index.ts';
 import { analyze } from './index.ts';
-import { TEST_DAY } from './testing.ts';
+import { findingsOf, TEST_DAY } from './testing.ts';
 
 const node = (name: string, version: string) => `
 apiVersion: v1
@@ -36,6 +36,15 @@ const PAIRS: Record<string, Pair> = {
 };
 
 testPairs(PAIRS);
+
+test('the versions that are served are named in order', () => {
+  const messages = findingsOf(definition('HTTPRoute', `{name: v1beta2, served: true}, {name: v1beta3, served: false}, ${ALPHA}`)).map(
+    ({ message }) => message,
+  );
+  assert.match(messages.join(), /in the versions v1alpha2, v1beta2, and Istio asks for v1beta1/);
+  const none = findingsOf(definition('HTTPRoute', '{name: v1, served: false}')).map(({ message }) => message);
+  assert.match(none.join(), /in the versions \(none\)/);
+});
 
 const service = (spec: string, name = 'web') => `
 apiVersion: v1

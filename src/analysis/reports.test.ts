@@ -64,9 +64,23 @@ describe('TLS on the way to a gateway', () => {
       wrong: REGISTRY_ONLY + entry(HTTP) + toGateway(NAMED) + EGRESS,
       right: REGISTRY_ONLY + entry(HTTP) + toGateway('{mode: DISABLE}') + EGRESS,
     },
+    'SP1017 of TLS where one server of several takes it': {
+      wrong: REGISTRY_ONLY + entry(`${HTTP}, ${TLS}`) + gateway(server('HTTP', HOST)) + toGateway(NAMED) + routes(HTTP_TO_443),
+      right:
+        REGISTRY_ONLY +
+        entry(`${HTTP}, ${TLS}`) +
+        gateway(server('HTTP', HOST)) +
+        gateway(server('HTTPS', HOST, ENDS_MUTUAL), { name: 'other' }) +
+        toGateway(NAMED) +
+        routes(HTTP_TO_443),
+    },
     'SP1017 of bytes to a server of mutual TLS': {
       wrong: mutual('TLS') + routes(`tls:\n${TLS_TO_GATEWAY}\n${TCP_OUT}`),
       right: mutual('TLS') + toGateway(NAMED) + routes(`tls:\n${TLS_TO_GATEWAY}\n${TCP_OUT}`),
+    },
+    'SP1035 of mutual TLS that one server of several ends': {
+      wrong: REGISTRY_ONLY + entry(TLS) + toGateway(NAMED) + TLS_EGRESS,
+      right: REGISTRY_ONLY + entry(TLS) + toGateway(NAMED) + gateway(server('TLS', HOST, ENDS_MUTUAL), { name: 'other' }) + TLS_EGRESS,
     },
     'SP1035 of mutual TLS around TLS that a gateway passes on': {
       wrong: REGISTRY_ONLY + entry(TLS) + toGateway(NAMED) + TLS_EGRESS,
@@ -142,6 +156,10 @@ describe('rules and policies', () => {
     'SP1054 of a rule for two hosts': {
       wrong: both + tls(rule(`${HOST}, ${API}`, HOST)),
       right: both + tls(rule(API, API), rule(`${HOST}, ${API}`, HOST)),
+    },
+    'SP1054 of hosts of which both are declared': {
+      wrong: both + tls(rule(`${HOST}, ${API}`, HOST)),
+      right: entry(TLS) + tls(rule(`${HOST}, ${API}`, HOST)),
     },
     'SP1029 of all callers': {
       wrong: entry(HTTP, 'endpoints: [{address: a.example.com, locality: us/one}]') + policy(shares('"*"')),

@@ -96,14 +96,21 @@ test('diff ends with 1 where access widens, where it can’t be decided, and wit
     ['diff', 'one.yaml'],
     ['diff', 'one.yaml', 'gone.yaml'],
     ['diff', 'unsure.yaml', 'refused.yaml'],
+    ['diff', '--kube', 'one.yaml', 'closed.yaml'],
   );
   const { fine, findings, usage, couldNotRun } = EXIT;
-  assert.deepEqual(codes(answers), [fine, findings, fine, findings, fine, findings, usage, couldNotRun, findings], JSON.stringify(answers));
+  assert.deepEqual(
+    codes(answers),
+    [fine, findings, fine, findings, fine, findings, usage, couldNotRun, findings, usage],
+    JSON.stringify(answers),
+  );
   assert.equal(answers[0]!.out, 'No call changes its outcome.\n');
   assert.match(answers[1]!.out, /widens {2}default\/web: a call to /);
   assert.match(answers[2]!.out, /narrows {2}default\/web: a call to /);
   assert.doesNotMatch(answers[8]!.out, /No call changes/);
   assert.match(answers[8]!.out, /undecided: /);
+  for (const answer of [answers[6]!, answers[9]!])
+    assert.match(answer.err, /say two configurations, OLD and NEW; or one, and --kube for the cluster/);
 });
 
 test('the reviewed forms of diff grade a change by whether it fails', () => {
@@ -137,8 +144,9 @@ test('explain ends with 0 where the call arrives and all that was read is valid'
     ['explain', '-f', 'one.yaml', '--config-dump', 'dump.json', 'http://www.example.com/'],
     ['explain', '-f', 'one.yaml', '--context', 'a', 'http://www.example.com/'],
     ['explain', '-o', 'json', '-f', 'one.yaml', 'POST', 'http://www.example.com/a'],
+    ['explain', '--config-dump', 'gone.json', 'http://www.example.com/'],
   );
-  assert.deepEqual(codes(answers), [0, 1, 1, 1, 2, 2, 2, 2, 0], JSON.stringify(answers));
+  assert.deepEqual(codes(answers), [0, 1, 1, 1, 2, 2, 2, 2, 0, 3], JSON.stringify(answers));
   assert.match(answers[3]!.err, /leaves out .* \(1 error\), so it does not end with exit code 0/);
   assert.match(answers[7]!.err, /--context says which cluster is meant: it needs --kube/);
   assert.match(answers[8]!.out, /^{\n {2}"/);
@@ -173,9 +181,24 @@ test('analyze ends with 1 from the level on that is said', () => {
     ['analyze', '-S', 'SP1020', 'warned.yaml'],
     ['analyze', '--remote-cluster', 'west', 'warned.yaml'],
     ['analyze', '--remote-cluster', 'west=gone.yaml', 'warned.yaml'],
+    ['analyze', '--remote-cluster', 'west=gone.yaml', '--remote-cluster', 'west=one.yaml', 'warned.yaml'],
   );
-  assert.deepEqual(codes(answers), [0, 1, 0, 1, 1, 0, 0, 2, 2, 3], JSON.stringify(answers));
+  assert.deepEqual(codes(answers), [0, 1, 0, 1, 1, 0, 0, 2, 2, 3, 3], JSON.stringify(answers));
   assert.equal(answers[0]!.out, 'No findings: 3 objects read.\n');
   assert.match(answers[2]!.out, /0 errors, 1 warnings, 0 notes: 3 objects read\n$/);
   assert.match(answers[2]!.out, /refuses addresses that are not public/);
+});
+
+test('analyze paints where there are colours, unless it is not to', () => {
+  const painted = (...words: string[]) => {
+    const args = [import.meta.resolve('./main.ts'), JSON.stringify([['analyze', ...words, 'warned.yaml']])];
+    const out = execFileSync(process.execPath, ['--input-type=module', '-e', DRIVER, ...args], {
+      cwd: folder,
+      encoding: 'utf8',
+      timeout: 60_000,
+      env: { ...process.env, FORCE_COLOR: '1' },
+    });
+    return (JSON.parse(out) as Answer[])[0]!.out.includes('\u001b[');
+  };
+  assert.deepEqual([painted(), painted('--no-color')], [true, false]);
 });

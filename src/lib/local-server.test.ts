@@ -66,3 +66,8 @@ test('a client that says nothing, or half a head, is let go', async (t) => {
     await once(socket, 'close');
   }
 });
+
+test('a whole request has its own time, never less than its head', () => {
+  const requestTimeout = (options?: LocalServerOptions) => createLocalServer(() => undefined, options).requestTimeout;
+  assert.deepEqual([requestTimeout(), requestTimeout({ headMs: 100 }), requestTimeout({ headMs: 60_000 })], [30_000, 30_000, 60_000]);
+});

@@ -9,6 +9,11 @@ test('edits between words', () => {
   assert.equal(editDistance('resolutoin', 'resolution'), 1);
   assert.equal(editDistance('kitten', 'sitting'), 3);
   assert.equal(editDistance('a', 'abcdef', 2), 3);
+  assert.equal(editDistance('ab', 'ba'), 1, 'at the beginning');
+  assert.equal(editDistance('abcd', 'badc'), 2, 'two of them');
+  assert.equal(editDistance('abcdef', 'uvwxyz', 2), 3, 'more than are counted');
+  assert.equal(editDistance('ab', 'ba', 1), 1, 'no more than are counted');
+  assert.equal(editDistance('abcd', 'badc', 1), 2);
 });
 
 test('the likely name', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshFromText } from '../../test/support/mesh.ts';
 import { originText } from '../lib/origin.ts';
-import type { Registry, Service } from './model.ts';
+import type { Endpoint, Registry, Service } from './model.ts';
 
 function registryOf(text: string): Registry {
   return meshFromText(text).registry;
@@ -76,6 +76,20 @@ test('resolution DNS of a wildcard without endpoints is the address that the cli
   assert.equal(service(registry, '*.lab.test').resolution, 'Passthrough');
   assert.equal(service(registry, '*.example.org').resolution, 'DNSLB');
   assert.deepEqual(addressesOf(registry, '*.example.org'), ['cdn.example.com:80']);
+});
+
+test('a host that is resolved is its own endpoint, of no weight, locality or identity', () => {
+  const registry = registryOf(
+    serviceEntry('s', '{ hosts: [a.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS }'),
+  );
+  const found = service(registry, 'a.example.com');
+  const [{ address, weight, locality, network, serviceAccount, healthy, tlsMode }] = registry.endpoints(found, found.ports[0]!) as [
+    Endpoint,
+  ];
+  assert.deepEqual(
+    { address, weight, locality, network, serviceAccount, healthy, tlsMode },
+    { address: 'a.example.com', weight: 0, locality: '', network: '', serviceAccount: '', healthy: true, tlsMode: 'disabled' },
+  );
 });
 
 test('endpoints keep their own ports, weights and localities; unix sockets have none', () => {
@@ -213,12 +227,34 @@ spec: { clusterIP: None, selector: { app: x }, ports: [{ name: tcp, port: 9000 }
 apiVersion: v1
 kind: Service
 metadata: { name: alias, namespace: default }
-spec: { type: ExternalName, externalName: WWW.example.com., ports: [{ name: http, port: 80 }] }
+spec: { type: ExternalName, externalName: WWW.example.com., clusterIP: 10.96.0.9, selector: { app: x }, ports: [{ name: http, port: 80 }] }
 `);
   assert.equal(service(registry, 'headless.default.svc.cluster.local').resolution, 'Passthrough');
   const alias = service(registry, 'alias.default.svc.cluster.local');
   assert.equal(alias.resolution, 'Alias');
   assert.equal(alias.externalName, 'www.example.com');
+  assert.deepEqual([alias.addresses, alias.selector, alias.headless], [[], {}, false]);
+  const headless = service(registry, 'headless.default.svc.cluster.local');
+  assert.deepEqual([headless.addresses, headless.selector, headless.headless], [[], { app: 'x' }, true]);
+});
+
+test('a host has the names of the Services that stand for it, over others too', () => {
+  const alias = (name: string, externalName: string) => `
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: default }
+spec: { type: ExternalName, externalName: ${externalName}, ports: [{ name: http, port: 80 }] }
+---`;
+  const entries = (resolution: string) =>
+    serviceEntry('s', `{ hosts: [www.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: ${resolution} }`);
+  const aliases = alias('b', 'www.example.com') + alias('a', 'b.default.svc.cluster.local') + alias('other', 'api.example.com');
+  for (const resolution of ['DNS', 'NONE'])
+    assert.deepEqual(
+      service(registryOf(entries(resolution) + aliases), 'www.example.com').aliases,
+      ['a.default.svc.cluster.local', 'b.default.svc.cluster.local'],
+      resolution,
+    );
+  assert.equal(service(registryOf(entries('DNS')), 'www.example.com').aliases, undefined);
 });
 
 test('of a port of a Service for UDP and TCP the one for TCP is the mesh’s, and nothing is amiss', () => {
@@ -238,6 +274,22 @@ spec:
     ['dns-tcp 53', 'other 54'],
   );
   assert.deepEqual(findings, []);
+});
+
+test('where no address is allocated, too, the younger keeps the ports that the older lacks, and those alone', () => {
+  const declared = (name: string, ...ports: number[]) =>
+    serviceEntry(
+      name,
+      `{ hosts: [www.example.com], addresses: [203.0.113.9], resolution: DNS, ports: [${ports.map((port) => `{ number: ${port}, name: p${port}, protocol: TCP }`).join(', ')}] }`,
+    );
+  const { services } = registryOf(declared('old', 80, 81) + declared('young', 81, 82));
+  assert.deepEqual(
+    services.map(({ ports, autoAddresses }) => [ports.map(({ number }) => number), autoAddresses]),
+    [
+      [[80, 81], []],
+      [[82], []],
+    ],
+  );
 });
 
 test('of two objects with one host in a namespace the younger keeps the ports that the older lacks; what is lost is a finding', () => {

@@ -156,6 +156,16 @@ test('routes that a gateway tells apart within one of the sidecar', () => {
   assert.deepEqual(undecided, []);
 });
 
+test('routes that a gateway tells apart behind a path that the sidecar rewrites', () => {
+  const rewriting = { name: 'v1', match: { prefix: '/v1/' }, route: { cluster: 'gateway', prefix_rewrite: '/' } };
+  const proxy = sidecar('default/app', '10.0.0.1', {
+    listeners: [REFUSED, listener(80, [chain(http(host('a.example', rewriting)))])],
+    clusters: [cluster('gateway', '10.0.0.9:8080')],
+  });
+  const gateway = gatewayOf(chain(http(host('*', route('inner', { path: '/b' }), route('outer')))));
+  assert.deepEqual(explored(proxy, [gateway]).reaching('inner.example'), ['203.0.113.1:80 GET a.example/v1/b']);
+});
+
 test('a route of the gateway that no request was found for is undecided', () => {
   const gateway = gatewayOf(chain(http(host('a.example', route('inner', { safe_regex: { regex: '/(?:a{3}|b)[^/]{2}' } })))));
   const { undecided } = explored(toGateway(), [gateway]);

@@ -132,7 +132,7 @@ export class Regions {
       const other = others.get(listener.name);
       if (!other || !framesAlike(listener, other) || listener.defaultFilterChain !== other.defaultFilterChain) return 'all';
       const [here, there] = [new Set(listener.filterChains), new Set(other.filterChains)];
-      for (const chain of [...here, ...there]) {
+      for (const chain of new Set([...here, ...there])) {
         if (!here.has(chain) || !there.has(chain)) regions.push(byServerName(chain));
         else regions.push(this.#chain(before, after, chain));
       }

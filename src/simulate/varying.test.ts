@@ -60,6 +60,15 @@ test('what no value matches is decided', () => {
   assert.deepEqual(deciding([{ ...text({ case: 'contains', value: 'x' }), invertMatch: true }]), []);
 });
 
+test('a route that presence rules out is not decided by anything else', () => {
+  const depends = text({ case: 'prefix', value: 'a' });
+  const present = (value: boolean): Matcher => ({ name: 'x-request-id', headerMatchSpecifier: { case: 'presentMatch', value } });
+  for (const never of [{ name: 'x-request-id', invertMatch: true }, { ...present(true), invertMatch: true }, present(false)])
+    assert.deepEqual(deciding([never, depends]), [], JSON.stringify(never));
+  for (const always of [{ name: 'x-request-id' }, present(true), { ...present(false), invertMatch: true }])
+    assert.deepEqual(deciding([always, depends]), ['x-request-id'], JSON.stringify(always));
+});
+
 test('exact and partial values that a request id may have decide, and so does an expression', () => {
   for (const pattern of [
     { case: 'exact', value: A },

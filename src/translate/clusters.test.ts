@@ -2,10 +2,14 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
-import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts';
+import { meshConfigOf, meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts';
+import { decodeDocuments } from '../api/documents.ts';
+import { Store } from '../config/store.ts';
 import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { type BuiltRegistry, buildRegistry } from '../registry/index.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { LbEndpoint } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import { ClusterConfigSchema } from '../xds/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
 import { UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
@@ -32,6 +36,11 @@ function secretsOf(mesh: TestMesh, ask: (secrets: SecretReferences) => void) {
 
 function clustersOf(text: string, proxy = proxyOf(), overrides = {}): ReadonlyMap<string, Cluster> {
   return new Map(buildClusters(contextOf(meshFromText(text, overrides), proxy)).clusters.map((cluster) => [cluster.name, cluster]));
+}
+
+function addressIn({ hostIdentifier }: LbEndpoint): string {
+  const address = hostIdentifier.case === 'endpoint' ? hostIdentifier.value.address?.address : undefined;
+  return address?.case === 'socketAddress' ? `${address.value.address}:${address.value.portSpecifier.value}` : '';
 }
 
 const object = (kind: string, name: string, spec: string, namespace = 'default') => `
@@ -252,6 +261,60 @@ test('a targetPort holds where the client’s address is dialled, unless a rule 
   };
   assert.equal(port('NONE', 'other.example.com'), 8080);
   assert.equal(port('DNS', 's.example.com'), undefined);
+});
+
+test('at a gateway a service without endpoints is at the addresses that it declares where clients dial these, and nowhere else', () => {
+  const at = (resolution: string, addresses: string, more = '') => {
+    const entry = object(
+      'ServiceEntry',
+      's',
+      `{ hosts: [s.example.com], addresses: [${addresses}], ports: [{ number: 80, name: tcp, protocol: TCP, targetPort: 8080 }], resolution: ${resolution}${more} }`,
+    );
+    const { endpoints } = buildClusters(contextOf(meshFromText(entry), proxyOf({ type: 'router' })));
+    const found = endpoints.find(({ clusterName }) => clusterName === 'outbound|80||s.example.com');
+    return found?.endpoints.flatMap(({ lbEndpoints }) => lbEndpoints.map((each) => addressIn(each)));
+  };
+  assert.deepEqual(at('NONE', '203.0.113.1, 203.0.113.2'), ['203.0.113.1:8080', '203.0.113.2:8080']);
+  assert.deepEqual(at('NONE', '203.0.113.1, 198.51.100.0/24'), ['203.0.113.1:8080'], 'a range has no address of its own');
+  assert.deepEqual(at('STATIC', '203.0.113.1'), []);
+  assert.deepEqual(at('STATIC', '203.0.113.1', ', endpoints: [{ address: 192.0.2.1 }]'), ['192.0.2.1:8080']);
+});
+
+test('outliers are looked for as the rule says: of what may happen 0 times nothing is enforced', () => {
+  const detection = (settings: string) => {
+    const rule = object('DestinationRule', 'd', `{ host: web, trafficPolicy: { outlierDetection: { ${settings} } } }`);
+    const { outlierDetection, commonLbConfig } = clustersOf(SERVER + rule).get('outbound|80||web.default.svc.cluster.local')!;
+    assert.equal(outlierDetection!.enforcingSuccessRate, 0);
+    assert.equal(commonLbConfig!.healthyPanicThreshold!.value, 0);
+    const { consecutive5xx, enforcingConsecutive5xx, consecutiveGatewayFailure, enforcingConsecutiveGatewayFailure } = outlierDetection!;
+    return [consecutive5xx, enforcingConsecutive5xx, consecutiveGatewayFailure, enforcingConsecutiveGatewayFailure];
+  };
+  assert.deepEqual(detection('consecutive5xxErrors: 3, consecutiveGatewayErrors: 2'), [3, 100, 2, 100]);
+  assert.deepEqual(detection('consecutive5xxErrors: 0, consecutiveGatewayErrors: 0'), [0, 0, 0, 0]);
+  assert.deepEqual(detection('interval: 5s'), [undefined, undefined, undefined, undefined]);
+});
+
+test('a cluster of names follows its workloads, while the service that declares it stays the same', () => {
+  const store = new Store();
+  const declared = `{ hosts: [s.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS, workloadSelector: { labels: { app: s } } }`;
+  store.set('service.yaml', decodeDocuments(object('ServiceEntry', 's', declared), 'service.yaml'));
+  const config = meshConfigOf();
+  let registry: BuiltRegistry | undefined;
+  const services = new Set<unknown>();
+  const behind = (address: string) => {
+    store.set(
+      'workload.yaml',
+      decodeDocuments(object('WorkloadEntry', 'w', `{ address: ${address}, labels: { app: s } }`), 'workload.yaml'),
+    );
+    const snapshot = store.snapshot();
+    registry = buildRegistry(snapshot, config, registry);
+    services.add(registry.registry.lookup('s.example.com', 'default'));
+    const { clusters } = buildClusters(contextOf({ snapshot, config, ...registry }, proxyOf()));
+    const { loadAssignment } = clusters.find(({ name }) => name === 'outbound|80||s.example.com')!;
+    return loadAssignment!.endpoints.flatMap(({ lbEndpoints }) => lbEndpoints.map((each) => addressIn(each)));
+  };
+  assert.deepEqual([behind('one.example.com'), behind('two.example.com')], [['one.example.com:80'], ['two.example.com:80']]);
+  assert.equal(services.size, 1);
 });
 
 test('locality failover needs outlier detection; the nearer locality has the higher priority', () => {

@@ -90,6 +90,7 @@ test('expressions that are understood, and those that are not', () => {
   assert.equal(json('!(response.code < 400)'), json('response.code >= 400'));
   assert.equal(json('!(response.code >= 500 || request.method == "GET")'), json("response.code < 500 && request.method != 'GET'"));
   assert.match(json('has(request.headers["X-Id"])')!, /"x-id".*presentMatch/);
+  assert.match(json('has(request.headers.X_Id)')!, /"x_id".*presentMatch/);
   for (const expression of [
     '',
     'response.code',

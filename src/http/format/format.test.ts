@@ -29,6 +29,14 @@ test('formats that do not parse are refused with the place', () => {
   for (const format of ['100%', '% %', '%REQ(X%', '%REQ(X)', '%req(x)%', '%REQ(X):%']) {
     assert.throws(() => parseFormat(format), { code: 'xds-invalid', message: /"%" at character \d+/ }, format);
   }
+  for (const [format, at] of [
+    ['100%', 4],
+    ['% %', 1],
+    ['a %REQ(X%', 3],
+    ['%PROTOCOL% %req(x)%', 12],
+    ['ab%REQ(X):%', 3],
+  ] as const)
+    assert.throws(() => parseFormat(format), { message: new RegExp(`"%" at character ${at} `) }, format);
   assert.throws(() => text('%NO_SUCH_THING%'), { code: 'xds-unsupported', message: /%NO_SUCH_THING%/ });
   assert.throws(() => text('%REQ%'), { code: 'xds-invalid' });
   for (const operator of ['DYNAMIC_METADATA', 'CLUSTER_METADATA'])

@@ -166,6 +166,13 @@ test('headers', () => {
   assert.equal(holds({ prefixMatch: 'ab' }, 'x-a', 'abc'), true);
   assert.equal(holds({ suffixMatch: 'bc' }, 'x-a', 'abc'), true);
   assert.equal(holds({ containsMatch: 'b' }, 'x-a', 'abc'), true);
+  for (const matcher of [
+    { exactMatch: 'abc' },
+    { prefixMatch: 'ab' },
+    { suffixMatch: 'bc' },
+    { containsMatch: 'b' },
+  ] as readonly JsonObject[])
+    assert.equal(holds(matcher, 'x-a', 'ABC'), false, JSON.stringify(matcher));
   assert.equal(holds({ safeRegexMatch: { regex: 'a.c' } }, 'x-a', 'xabc'), false);
   assert.equal(holds({ rangeMatch: { start: '-3', end: '10' } }, 'x-a', '-3'), true);
   assert.equal(holds({ rangeMatch: { start: '-3', end: '10' } }, 'x-a', '10'), false);

@@ -153,6 +153,28 @@ test('what a client does not read waits, and is told of when it is read', { time
   await told;
 });
 
+test('of a client that does not read what it is answered no more is read than so many questions', { timeout: 30_000 }, async (t) => {
+  const news = new EventEmitter();
+  let heard = 0;
+  const server = await serverOf(t, (call) => ({
+    message: () => {
+      heard++;
+      call.write(Buffer.alloc(100_000), () => news.emit('written'));
+    },
+    halfClosed: () => {},
+    closed: () => {},
+  }));
+  const session = connect(`http://${address}:${server.port}`);
+  t.after(() => session.destroy());
+  const call = session.request({ ':method': 'POST', ':path': '/test.Service/Method', 'content-type': 'application/grpc' });
+  // All in one frame, which comes at once.
+  call.write(Buffer.concat(Array.from({ length: 50 }, () => framed('a'))));
+  await once(call, 'response');
+  assert.ok(heard <= 16, `${heard} of 50`);
+  call.resume();
+  while (heard < 50) await once(news, 'written');
+});
+
 test('clients that keep to no protocol are refused, each by itself', { timeout: 30_000 }, async (t) => {
   const server = await serverOf(t, echo);
   const session = connect(`http://${address}:${server.port}`);

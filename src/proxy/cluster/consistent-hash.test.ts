@@ -28,9 +28,18 @@ test('a ring leads to the hosts that Envoy chooses', () => {
 test('Maglev leads to the hosts that Envoy chooses', () => {
   assert.equal(chosenBy(maglevTable(sharesOf(EVEN), 65_537)), '245141412223');
   assert.equal(chosenBy(maglevTable(sharesOf(UNEVEN), 1009)), '444443543354');
+  // Of two, one is due with every turn and the other with every second one.
+  assert.equal(chosenBy(maglevTable(sharesOf([1, 2]), 7)), '122212222212');
+  assert.equal(chosenBy(maglevTable(sharesOf([1, 2]), 11)), '222221222212');
 });
 
 test('a hash behind the last position of a ring goes to its first', () => {
   const table = ringTable(sharesOf([1, 1]), 4, 4);
   assert.equal(table(2n ** 64n - 1n), table(0n));
+});
+
+test('each place of a Maglev table has a host, so many each as their weights ask for', () => {
+  const table = maglevTable(sharesOf([1, 2]), 11);
+  const places = Array.from({ length: 11 }, (_, place) => table(BigInt(place))?.text.at(-1)).toSorted();
+  assert.equal(places.join(''), '11112222222');
 });

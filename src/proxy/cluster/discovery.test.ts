@@ -5,8 +5,11 @@ import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.
 import { MetadataSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { bindingOf } from '../../xds/match/binding.ts';
 import { reachOf } from '../../xds/match/reach.ts';
+import { typeRegistry } from '../../xds/type-registry.ts';
 import type { Resolution } from '../dns/resolver.ts';
+import { MaterialStore } from '../tls/material.ts';
 import type { Address, ChoiceContext, UpstreamFailure, UpstreamHost } from '../types.ts';
+import { UpstreamCluster } from './cluster.ts';
 import { type Discovery, dynamicForwardProxy, originalDestination } from './discovery.ts';
 import type { Host } from './host.ts';
 import { readSettings } from './settings.ts';
@@ -140,4 +143,52 @@ test('names that are made up do not fill the memory: hosts that nobody uses are 
   assert.equal(used.live, true);
   assert.equal(await choose(names[0]!), used);
   discovery.close();
+  assert.equal(used.live, false);
+});
+
+test('a host that has gone is told so, to those that hold connections to it', async () => {
+  const options = { family: 'v4', defaultPort: 80, reach: undefined, hostTtlMs: 300_000 } as const;
+  const names = Array.from({ length: 1025 }, (_, i) => `n${i}.example.com`);
+  const discovery = dynamicForwardProxy(options, environment(Object.fromEntries(names.map((name) => [name, ['198.51.100.7']]))));
+  const hosts: Host[] = [];
+  for (const ip of names)
+    await new Promise<void>((resolve) => {
+      discovery.choose({ downstream: undefined, target: { ip, port: 80 }, hash: undefined }, (host) => {
+        hosts.push(host as Host);
+        resolve();
+      });
+    });
+  const kept = new Set(discovery.hosts);
+  assert.ok(kept.size < hosts.length);
+  for (const host of hosts) assert.equal(host.live, kept.has(host), host.hostname);
+  discovery.close();
+  assert.ok(hosts.every(({ live }) => !live));
+});
+
+test('a call that names no port goes to that of its scheme', async (t) => {
+  const type = 'type.googleapis.com/envoy.extensions';
+  const config = {
+    name: 'c',
+    lb_policy: 'CLUSTER_PROVIDED',
+    cluster_type: {
+      name: 'envoy.clusters.dynamic_forward_proxy',
+      typed_config: { '@type': `${type}.clusters.dynamic_forward_proxy.v3.ClusterConfig`, dns_cache_config: { name: 'c' } },
+    },
+  };
+  const tls = { transport_socket: { name: 'tls', typed_config: { '@type': `${type}.transport_sockets.tls.v3.UpstreamTlsContext` } } };
+  const called = async (more: object) => {
+    const made = fromJson(ClusterSchema, { ...config, ...more }, { registry: typeRegistry });
+    const env = {
+      ...environment({ 'a.example': ['203.0.113.7'] }),
+      store: new MaterialStore(),
+      random: () => 0,
+      internal: () => undefined,
+    };
+    const cluster = new UpstreamCluster(made, undefined, env);
+    t.after(() => cluster.close());
+    return new Promise<string>((resolve) => {
+      cluster.choose({ downstream: undefined, target: { ip: 'a.example', port: 0 }, hash: undefined }, (later) => resolve(said(later)));
+    });
+  };
+  assert.deepEqual([await called({}), await called(tls)], ['203.0.113.7:80', '203.0.113.7:443']);
 });

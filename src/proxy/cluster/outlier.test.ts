@@ -46,6 +46,24 @@ test('gateway errors and failures of connections count on their own, in a row to
   assert.equal(usable(), '');
 });
 
+test('gateway errors are 502, 503 and 504; any other answer ends the row', (t) => {
+  const rows: readonly (readonly [statuses: number[], ejected: boolean])[] = [
+    [[502, 502], true],
+    [[504, 504], true],
+    [[502, 501, 502], false],
+    [[504, 505, 504], false],
+    [[505, 505], false],
+    [[502, 200, 502], false],
+    [[502, 499, 502], false],
+  ];
+  for (const [statuses, ejected] of rows) {
+    const made = setup({ consecutive5xx: 100, consecutiveGatewayFailure: 2, enforcingConsecutiveGatewayFailure: 100 });
+    t.after(() => made.detector.close());
+    for (const status of statuses) made.detector.answered(made.hosts[0], status);
+    assert.equal(made.usable(), ejected ? 'b' : 'ab', statuses.join());
+  }
+});
+
 test('local failures apart: connections that come up end the row, and answers say nothing of them', (t) => {
   const { detector, hosts, usable } = setup({ consecutive5xx: 1, consecutiveLocalOriginFailure: 2, splitExternalLocalOriginErrors: true });
   t.after(() => detector.close());
@@ -119,4 +137,19 @@ test('hosts come back after the base time, then after its multiples, never later
   clock.now += 100;
   detector.check();
   assert.equal(usable(), 'ab');
+});
+
+test('what is ejected for the longest time is forgiven as soon as it has done well for as long as that took', (t) => {
+  const { detector, hosts, clock, usable } = setup({ consecutive5xx: 1, baseEjectionTime: ms(100), maxEjectionTime: ms(200) });
+  t.after(() => detector.close());
+  const [a] = hosts;
+  const eject = (time: number) => {
+    detector.answered(a, 500);
+    clock.now += time;
+    detector.check();
+    assert.equal(usable(), 'ab', `after ${time} ms`);
+  };
+  for (const time of [100, 200, 200]) eject(time);
+  for (let i = 0; i < 2; i++) detector.check();
+  eject(100);
 });

@@ -89,3 +89,13 @@ test('times that are not said are Envoy’s', () => {
     'outlier_detection.max_ejection_time_jitter',
   ]);
 });
+
+test('what HTTP has in common is read of the upstream’s options, else of the cluster itself', () => {
+  const hour = 3_600_000;
+  const idle = (seconds: bigint) => ({ commonHttpProtocolOptions: { idleTimeout: { seconds } } });
+  const idleMs = (options: Parameters<typeof cluster>[0], own: ReturnType<typeof idle> | object = {}) => {
+    const { typedExtensionProtocolOptions } = cluster(options);
+    return readSettings(create(ClusterSchema, { name: 'c', typedExtensionProtocolOptions, ...own })).idleTimeoutMs;
+  };
+  assert.deepEqual([idleMs({}), idleMs(idle(7n)), idleMs({}, idle(9n)), idleMs(idle(7n), idle(9n))], [hour, 7000, 9000, 7000]);
+});

@@ -310,6 +310,25 @@ test('CONNECT that ends here becomes a TCP connection', async () => {
   client.socket.destroy();
 });
 
+test('a client that leaves while its CONNECT is on its way leaves no connection behind', async () => {
+  const upstream = await rawUpstream();
+  await using t = await proxyTo(upstream, { routes: CONNECT_ROUTES(true) });
+  const { promise: asked, resolve: ask } = Promise.withResolvers<() => void>();
+  const { connect } = t.cluster;
+  t.cluster.connect = (host, options, done) => {
+    ask(() => connect(host, options, done));
+    return () => undefined;
+  };
+  const client = await dial(t.proxy.port);
+  client.send('CONNECT www.example.com:443 HTTP/1.1\r\nHost: www.example.com:443\r\n\r\n');
+  const goOn = await asked;
+  client.socket.destroy();
+  assert.deepEqual((await t.proxy.nextRecord()).flags, ['DC']);
+  goOn();
+  const wire = await upstream.wire(0);
+  await wire.end();
+});
+
 test('CONNECT that goes on is forwarded as it is', async () => {
   const upstream = await rawUpstream((wire) => {
     wire.socket.once('data', () => wire.send('HTTP/1.1 200 Connected\r\n\r\nserver first'));

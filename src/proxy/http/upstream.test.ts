@@ -391,6 +391,16 @@ test('a connection that has grown old is told to close', async () => {
   await t.client.end();
 });
 
+test('after as many requests as a connection may have it is told to close', async () => {
+  await using t = await setup(await answering(() => response('x.')), {
+    manager: { commonHttpProtocolOptions: { maxRequestsPerConnection: 2 } },
+  });
+  t.client.send(GET);
+  assert.doesNotMatch(await t.client.until('x.'), /connection: close/);
+  t.client.send(GET);
+  assert.match(await t.client.end(), /x\.HTTP\/1\.1 200 OK\r\n[\s\S]*connection: close\r\n[\s\S]*x\.$/);
+});
+
 test('draining: running requests end with connection: close, new ones on the connection too', async () => {
   const upstream = await rawUpstream();
   await using t = await setup(upstream, { manager: { drainTimeout: ms(30) } });
@@ -490,6 +500,22 @@ test('a try has its time from the end of the request: a slow body costs it nothi
   t.client.send('dy');
   await t.client.until('good');
   assert.deepEqual(summary(await t.proxy.nextRecord()), [200, '', 'via_upstream', 1]);
+});
+
+test('a try that has begun its answer in time may take as long as it will', async () => {
+  const upstream = await rawUpstream((wire, index) => {
+    if (index === 0) wire.socket.once('data', () => wire.send('HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc'));
+  });
+  await using t = await setup(upstream, { routes: route({ retryPolicy: { perTryTimeout: ms(50) } }) });
+  t.client.send(GET);
+  await t.client.until('abc');
+  // One that begins later and comes to its end shows that the time is up.
+  const other = await dial(t.proxy.port);
+  other.send(GET);
+  assert.match(await other.until('timeout'), /^HTTP\/1\.1 504 /);
+  upstream.wires[0]!.send('def');
+  assert.match(await t.client.until('def'), /abcdef$/);
+  other.socket.destroy();
 });
 
 test('a reset is not retried by a policy for refused connections', async () => {

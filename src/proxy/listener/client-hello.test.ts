@@ -54,6 +54,76 @@ test('without SNI or ALPN', async () => {
   assert.deepEqual(readClientHello(await hello({ servername: '' })), { kind: 'hello', serverName: '', applicationProtocols: [] });
 });
 
+/** A hello in one record, of which `rest` follows the session's id: the suites, the compressions and the extensions. */
+function plainHello(rest: readonly number[]): Buffer {
+  const body = [3, 3, ...new Array<number>(32).fill(7), 0, ...rest];
+  return Buffer.from([22, 3, 1, 0, body.length + 4, 1, 0, 0, body.length, ...body]);
+}
+
+const SUITES = [0, 2, 0x13, 0x01, 1, 0];
+
+test('extensions may be left out, and are taken as long as they say they are', () => {
+  const nothing = { kind: 'hello', serverName: '', applicationProtocols: [] };
+  assert.deepEqual(readClientHello(plainHello(SUITES)), nothing, 'as SSL 3 and old clients of TLS 1.2 send it');
+  assert.deepEqual(readClientHello(plainHello([...SUITES, 0, 0])), nothing);
+  assert.deepEqual(readClientHello(plainHello([...SUITES, 0, 4, 0, 23, 0, 0])), nothing, 'one of another kind');
+  const name = [0, 0, 0, 6, 0, 4, 0, 0, 1, 97];
+  assert.deepEqual(readClientHello(plainHello([...SUITES, 0, name.length, ...name])), { ...nothing, serverName: 'a' });
+  const protocols = [0, 16, 0, 7, 0, 5, 1, 97, 2, 98, 99];
+  assert.deepEqual(readClientHello(plainHello([...SUITES, 0, protocols.length, ...protocols])), {
+    ...nothing,
+    applicationProtocols: ['a', 'bc'],
+  });
+});
+
+test('a hello whose lengths do not fit each other is none', () => {
+  for (const [what, rest] of Object.entries({
+    'no compressions': [0, 2, 0x13, 0x01],
+    'extensions that are cut off': [...SUITES, 0, 5, 0, 23, 0, 0],
+    'half a length of extensions': [...SUITES, 0],
+    'more after the extensions': [...SUITES, 0, 4, 0, 23, 0, 0, 9],
+    'an extension longer than all': [...SUITES, 0, 4, 0, 23, 0, 1],
+    'no list of names': [...SUITES, 0, 4, 0, 0, 0, 0],
+    'an empty list of names': [...SUITES, 0, 6, 0, 0, 0, 2, 0, 0],
+    'more after the names': [...SUITES, 0, 11, 0, 0, 0, 7, 0, 4, 0, 0, 1, 97, 9],
+    'a name longer than its list': [...SUITES, 0, 10, 0, 0, 0, 6, 0, 4, 0, 0, 2, 97],
+    'an empty name': [...SUITES, 0, 9, 0, 0, 0, 5, 0, 3, 0, 0, 0],
+    'an empty protocol': [...SUITES, 0, 7, 0, 16, 0, 3, 0, 1, 0],
+    'a protocol longer than its list': [...SUITES, 0, 8, 0, 16, 0, 4, 0, 2, 2, 97],
+    'more after the protocols': [...SUITES, 0, 9, 0, 16, 0, 5, 0, 2, 1, 97, 9],
+  }))
+    assert.deepEqual(readClientHello(plainHello(rest)), { kind: 'not-tls' }, what);
+});
+
+test('a name of another kind is passed over, and one of 255 letters taken', () => {
+  const other = [1, 0, 1, 120];
+  const named = (name: string) => [0, 0, name.length, ...Buffer.from(name)];
+  const helloOf = (list: readonly number[]) => {
+    const body = [list.length >> 8, list.length & 255, ...list];
+    const extension = [0, 0, body.length >> 8, body.length & 255, ...body];
+    const hello = [3, 3, ...new Array<number>(32).fill(7), 0, ...SUITES, extension.length >> 8, extension.length & 255, ...extension];
+    return Buffer.from([
+      22,
+      3,
+      1,
+      (hello.length + 4) >> 8,
+      (hello.length + 4) & 255,
+      1,
+      0,
+      hello.length >> 8,
+      hello.length & 255,
+      ...hello,
+    ]);
+  };
+  const nameIn = (list: readonly number[]) => {
+    const result = readClientHello(helloOf(list));
+    return result.kind === 'hello' ? result.serverName : result.kind;
+  };
+  assert.equal(nameIn([...other, ...named('www.example.com')]), 'www.example.com');
+  assert.equal(nameIn(named('a'.repeat(255))), 'a'.repeat(255));
+  assert.equal(nameIn([0, 1, 0, ...Buffer.from('a'.repeat(256))]), 'not-tls');
+});
+
 test('what is no TLS is told by its first byte, what is no hello by its type', () => {
   for (const text of [
     'GET / HTTP/1.1',

@@ -134,6 +134,33 @@ spec:
       route: [{ destination: { host: gw.example.com, port: { number: 9000 } }, weight: 3 }, { destination: { host: b.example.com }, weight: 1 }]
 `;
 
+test('tcp rules: what names no network takes the whole service and leaves nothing for rules behind it', () => {
+  const steered = (...matches: readonly string[]) => {
+    const rules = matches.map((match, i) => `{ ${match} route: [{ destination: { host: gw${i}.example.com, port: { number: 1 } } }] }`);
+    const text = `${entry('b.example.com', ['9000 TCP'], '  addresses: [203.0.113.0/24]').replace('resolution: DNS', 'resolution: NONE')}
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: v, namespace: default }
+spec: { hosts: [b.example.com], tcp: [${rules.join(', ')}] }`;
+    return chains(listenerOf(translated(text), '0.0.0.0_9000'));
+  };
+  const near = '203.0.113.64/26';
+  const whole = (target: string) => `203.0.113.0/24 → tcp ${target}`;
+  const own = whole('outbound|9000||b.example.com');
+  assert.deepEqual(steered('', 'match: [{ port: 9000 }],'), [whole('outbound|1||gw0.example.com'), BLACK_HOLE]);
+  assert.deepEqual(steered('match: [{ port: 1 }],'), [own, BLACK_HOLE]);
+  assert.deepEqual(steered(`match: [{ destinationSubnets: [${near}] }, { port: 9000 }],`), [
+    whole('outbound|1||gw0.example.com'),
+    BLACK_HOLE,
+  ]);
+  assert.deepEqual(steered(`match: [{ port: 1 }, { destinationSubnets: [${near}] }],`), [
+    `${near} → tcp outbound|1||gw0.example.com`,
+    own,
+    BLACK_HOLE,
+  ]);
+  assert.deepEqual(steered('match: [{ destinationSubnets: [203.0.113.0/24] }],', ''), [whole('outbound|1||gw0.example.com'), BLACK_HOLE]);
+});
+
 test('tls and tcp rules of a VirtualService take the place of the chains of their services', () => {
   const services = entry('a.example.com', ['443 TLS']) + entry('b.example.com', ['443 TLS', '9000 TCP']);
   const result = translated(services + MESH_RULES);

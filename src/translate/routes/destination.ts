@@ -9,5 +9,5 @@ import { outboundClusterName } from '../names.ts';
  */
 export function destinationCluster(destination: Destination, service: Service | undefined, listenPort: number): string {
   const port = destination.port?.number || (service?.ports.length === 1 ? service.ports[0]!.number : listenPort);
-  return outboundClusterName(service?.externalName ?? destination.host, port, destination.subset ?? '');
+  return outboundClusterName(service?.externalName ?? destination.host, port, destination.subset);
 }

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toJson } from '@bufbuild/protobuf';
 import { entry, routesOf, SIDECAR, translated } from '../../../test/support/translated.ts';
+import type { HttpRedirect } from '../../api/virtual-service.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
-import { type Route, RouteMatchSchema, RouteSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { type RedirectAction, type Route, RouteMatchSchema, RouteSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { typeRegistry } from '../../xds/type-registry.ts';
+import { redirectAction } from './actions.ts';
 
 /** The routes of the `http` rules of a VirtualService for a.example.com. */
 function routes(http: string, more = '', proxy: ProxyIdentity = SIDECAR, settings: Record<string, unknown> = {}): Route[] {
@@ -187,8 +189,25 @@ test('redirects and direct responses', () => {
     portRedirect: 80,
     pathRedirect: '',
   });
+  assert.deepEqual(answer('redirect: { prefixRewrite: /y, redirectCode: 308 }'), {
+    prefixRewrite: '/y',
+    responseCode: 'PERMANENT_REDIRECT',
+  });
   assert.deepEqual(answer('directResponse: { status: 418, body: { string: tea } }'), { status: 418, body: { inlineString: 'tea' } });
   assert.deepEqual(answer('directResponse: { status: 200, body: { bytes: aGk= } }'), { status: 200, body: { inlineBytes: 'aGk=' } });
+});
+
+test('a redirect names no port that is its scheme’s, whose own is that of the listener', () => {
+  const port = (redirect: Partial<HttpRedirect>, listenPort: number, tls: boolean) => {
+    const { value } = redirectAction({ redirectCode: 301, ...redirect } as HttpRedirect, listenPort, tls);
+    return (value as RedirectAction).portRedirect;
+  };
+  assert.deepEqual([port({ port: 80 }, 8080, false), port({ port: 443 }, 8080, false), port({ port: 81 }, 80, false)], [0, 443, 81]);
+  assert.deepEqual([port({ port: 80 }, 8443, true), port({ port: 443 }, 8443, true)], [80, 0]);
+  assert.deepEqual([port({ port: 80, scheme: 'https' }, 80, false), port({ port: 443, scheme: 'http' }, 443, true)], [80, 443]);
+  const same = { derivePort: 'FROM_REQUEST_PORT' } as const;
+  assert.deepEqual([port(same, 80, false), port(same, 8080, false), port(same, 443, true), port(same, 80, true)], [0, 8080, 0, 80]);
+  assert.equal(port({ derivePort: 'FROM_PROTOCOL_DEFAULT' }, 8080, false), 0);
 });
 
 test('faults and CORS stand in the route', () => {

@@ -105,6 +105,7 @@ test('ports, protocols and sources', () => {
   const from = (fields: Partial<ConnectionInfo>) => sources.match(connection(fields))?.name;
   assert.equal(from({ sourceIp: '127.0.0.1' }), 'local');
   assert.equal(from({ sourceIp: '10.0.0.1' }), 'local');
+  assert.equal(from({ sourceIp: '', destinationIp: '/run/s.sock' }), 'local', 'a Unix socket');
   assert.equal(from({ sourceIp: '1.1.1.1', sourcePort: 7 }), 'port');
   assert.equal(from({ sourceIp: '192.168.3.4' }), 'net');
   assert.equal(from({ sourceIp: '1.1.1.1' }), undefined);

@@ -209,6 +209,26 @@ test('eight empty lines may come before a head, however they are cut', () => {
   for (const seen of [whole(text), run(bytewise)]) assert.deepEqual([seen.error, seen.messages.length], [undefined, 1]);
 });
 
+test('a head of as many bytes as are allowed is read, and none of one more, however it is cut', () => {
+  const begin = 'GET / HTTP/1.1\r\nhost: ';
+  for (const [length, error] of [
+    [100, undefined],
+    [101, 'http1.headers_too_large'],
+  ] as const) {
+    const bytes = Buffer.from(`${begin.padEnd(length, 'a')}\r\n\r\n`, 'latin1');
+    for (let cut = 0; cut < bytes.length; cut++) assert.equal(run([bytes.subarray(0, cut), bytes.subarray(cut)], 100).error, error);
+    assert.equal(
+      run(
+        [...bytes].map((byte) => Buffer.from([byte])),
+        100,
+      ).error,
+      error,
+    );
+  }
+  assert.equal(run([Buffer.from(begin.padEnd(103, 'a'))], 100).error, undefined, 'its end may be under way');
+  assert.equal(run([Buffer.from(begin.padEnd(104, 'a'))], 100).error, 'http1.headers_too_large');
+});
+
 test('the size of a chunk is a number of up to thirteen hexadecimal digits, in either case', () => {
   const body = (size: string, length: number) => {
     const seen = whole(`${CHUNKED_HEAD}${size}\r\n${'x'.repeat(length)}\r\n0\r\n\r\n`);

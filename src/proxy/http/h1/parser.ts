@@ -202,9 +202,9 @@ export class MessageParser {
     this.#partialLength = needed;
   }
 
-  /** An incomplete head must be within the limit and have no bare LF, which would keep it incomplete for ever. */
+  /** An incomplete head must be within the limit, for which its end may have begun, and have no bare LF, which would keep it incomplete for ever. */
   #checkPartial(from: number): boolean {
-    if (this.#partialLength > this.#maxHeadBytes || !this.#mayBegin()) return false;
+    if (this.#partialLength >= this.#maxHeadBytes + END_OF_HEAD.length || !this.#mayBegin()) return false;
     return this.#bareLineEnd(from) < 0 && this.#firstLineError(from) === undefined;
   }
 
@@ -213,7 +213,7 @@ export class MessageParser {
     if (!this.#handler.checkFirstLine) return undefined;
     const partial = this.#partial!.subarray(0, this.#partialLength);
     const end = partial.indexOf(10);
-    return end >= from && end > 0 ? this.#handler.checkFirstLine(partial.toString('latin1', 0, end + 1)) : undefined;
+    return end >= from ? this.#handler.checkFirstLine(partial.toString('latin1', 0, end + 1)) : undefined;
   }
 
   /** Bytes that are no HTTP/1 are told from the first on; a CR may be an empty line's. */
