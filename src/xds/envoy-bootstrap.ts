@@ -30,7 +30,7 @@ export interface EnvoyTls {
 }
 
 /** Of the cluster that is the control plane. */
-const NAME = 'xds';
+export const CONTROL_PLANE_CLUSTER = 'xds';
 /** What Istio's own bootstrap sets. */
 const RUNTIME = {
   'overload.global_downstream_max_connections': '2147483647',
@@ -52,7 +52,7 @@ export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstr
         api_type: protocol === 'delta' ? 'DELTA_GRPC' : 'GRPC',
         transport_api_version: 'V3',
         set_node_on_first_message_only: true,
-        grpc_services: [{ envoy_grpc: { cluster_name: NAME } }],
+        grpc_services: [{ envoy_grpc: { cluster_name: CONTROL_PLANE_CLUSTER } }],
       },
       cds_config: ads,
       lds_config: ads,
@@ -68,7 +68,7 @@ export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstr
 
 function controlPlane(xds: SocketAddress | UnixSocket, tls: EnvoyTls | undefined): JsonObject {
   return {
-    name: NAME,
+    name: CONTROL_PLANE_CLUSTER,
     type: 'path' in xds || isIP(xds.address) ? 'STATIC' : 'STRICT_DNS',
     connect_timeout: '5s',
     // A control plane that is gone without a word is missed.
@@ -80,7 +80,7 @@ function controlPlane(xds: SocketAddress | UnixSocket, tls: EnvoyTls | undefined
     },
     ...(tls ? { transport_socket: transportSocket(tls) } : {}),
     load_assignment: {
-      cluster_name: NAME,
+      cluster_name: CONTROL_PLANE_CLUSTER,
       endpoints: [{ lb_endpoints: [{ endpoint: { address: addressOf(xds) } }] }],
     },
   };
