@@ -53,9 +53,11 @@ export class EnvoyFlows implements FlowSource {
     this.#dropped = dropped;
     if (begins) {
       this.#since = this.#options.date();
+      // One that has told of nothing is about to start.
+      const before = this.#taken === 0 ? 0 : undefined;
       this.#lost = await this.#options.counted().then(
         ({ dropped }) => dropped,
-        () => undefined,
+        () => before,
       );
       this.#asking = setInterval(() => void this.tellLost(), LOST_MS).unref();
     } else if (!deliver) {
