@@ -34,6 +34,6 @@ export function shownBy(running: readonly Running[], pid: number | undefined): S
     throw new SallyportError('nothing-runs', `process ${pid} shows no calls; there are ${list}.`);
   throw new SallyportError(
     'nothing-runs',
-    'nothing of this user runs whose calls can be watched: start sallyport up, run or proxy first; for a proxy of somebody else or elsewhere give its admin address with --admin.',
+    'nothing of this user runs whose calls can be watched: start sallyport up, run, proxy or agent first; for a proxy of somebody else or elsewhere give its admin address with --admin.',
   );
 }

@@ -15,7 +15,7 @@ import { proxyFlows } from '../proxy-flows.ts';
 import { EnvoyAdmin } from './admin.ts';
 import { createAdminFront } from './admin-front.ts';
 import { Feed } from './feed.ts';
-import { accessLogService, envoyFlows, TOO_OLD_TO_TELL } from './flows/service.ts';
+import { accessLogService, envoyFlows, LAST_ENTRIES_MS, TOO_OLD_TO_TELL } from './flows/service.ts';
 import type { EnvoyFlows } from './flows/source.ts';
 import { claimFolder, clearLeftovers } from './leftovers.ts';
 import { forEnvoy } from './listeners.ts';
@@ -35,8 +35,6 @@ export interface EnvoyEngineOptions {
 /** Names in the folder of an engine. */
 const ADMIN_SOCKET = 'admin.sock';
 const XDS_SOCKET = 'xds.sock';
-/** For the last entries of its access log, when Envoy ends. */
-const LAST_ENTRIES_MS = 1000;
 /** How long a new configuration may take to come into force, e.g. until the names of new clusters are resolved. */
 const IN_FORCE_MS = 15_000;
 

@@ -8,6 +8,9 @@ import { EnvoyFlows } from './source.ts';
 
 const METHOD = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs';
 
+/** For the last entries, when Envoy ends. */
+export const LAST_ENTRIES_MS = 1000;
+
 export const TOO_OLD_TO_TELL = `this Envoy is older than 1.${FIRST_THAT_TELLS}: it runs, and does not tell of its calls (sallyport flows, the console).`;
 
 export function envoyFlows({ type, namespace, name }: ProxyIdentity, admin: EnvoyAdmin): EnvoyFlows {
