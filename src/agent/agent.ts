@@ -109,7 +109,10 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
     if (!secrets.complete) return 'there is no identity yet';
     // Where it was ready once, what is new may warm while the rest is served.
     if (!(await admin.isReady()) && !ready) return 'Envoy waits for its configuration';
-    if (!ready) tell({ kind: 'ready' });
+    if (!ready) {
+      await flows.follow();
+      tell({ kind: 'ready' });
+    }
     ready = true;
     return undefined;
   };

@@ -37,6 +37,8 @@ const RUNTIME = {
   're2.max_program_size.error_level': '32768',
   'envoy.reloadable_features.http_reject_path_with_fragment': false,
 };
+/** What is changed at the admin endpoint, where that is this process's alone. */
+const ADMIN_LAYER = { name: 'admin', admin_layer: {} };
 const HTTP = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const INTERNAL_LISTENER = 'envoy.extensions.bootstrap.internal_listener.v3.InternalListener';
 const TLS_CONTEXT = 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
@@ -62,7 +64,7 @@ export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstr
       { name: 'envoy.bootstrap.internal_listener', typed_config: { '@type': `type.googleapis.com/${INTERNAL_LISTENER}` } },
     ],
     static_resources: { clusters: [controlPlane(xds, tls)] },
-    layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }] },
+    layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }, ...('path' in admin ? [ADMIN_LAYER] : [])] },
   };
 }
 

@@ -83,6 +83,11 @@ export class EnvoyAdmin {
     return { written: stats[`${LOG_STATS}logs_written`] ?? 0, dropped: stats[`${LOG_STATS}logs_dropped`] ?? 0 };
   }
 
+  /** A value of Envoy's runtime, until it ends. */
+  async setRuntime(key: string, value: string): Promise<void> {
+    await this.#ask('POST', `/runtime_modify?${key}=${value}`);
+  }
+
   async #stats(filter: string): Promise<Stats> {
     return parse(await this.#ask('GET', `/stats?filter=${encodeURIComponent(filter)}`));
   }

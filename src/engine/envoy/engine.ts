@@ -74,6 +74,7 @@ export class EnvoyEngine implements Engine {
     if (!this.#child) await this.#start();
     const failed = this.failed.then((error) => Promise.reject(error));
     const late = await Promise.race([this.#admin.inForce(() => this.#feed.isSettled, IN_FORCE_MS), failed]);
+    await this.#flows.follow();
     return [...omitted, ...this.#feed.refusals, ...late];
   }
 

@@ -60,6 +60,9 @@ const TAGS = {
 } as const;
 export type Tag = keyof typeof TAGS;
 
+/** Key of Envoy's runtime: percent of the calls whose beginnings are told. */
+export const BEGINNINGS = 'sallyport.beginnings';
+
 /** How long Envoy may hold an entry back, ms. */
 const FLUSH_MS = 100;
 
@@ -121,7 +124,7 @@ function tellingManager(manager: HttpConnectionManager): HttpConnectionManager {
   const options = manager.accessLogOptions;
   if (!options.flushAccessLogOnNewRequest && !manager.flushAccessLogOnNewRequest)
     for (const log of manager.accessLog) log.filter = without(AccessLogType.DownstreamStart, log.filter);
-  manager.accessLog.push(flowLog(ofTypes(AccessLogType.DownstreamStart, AccessLogType.DownstreamEnd)));
+  manager.accessLog.push(flowLog(ended(AccessLogType.DownstreamStart, AccessLogType.DownstreamEnd)));
   options.flushAccessLogOnNewRequest = true;
   // Envoy takes the old fields or the new ones.
   manager.flushAccessLogOnNewRequest = false;
@@ -135,7 +138,7 @@ function tellingProxy(proxy: TcpProxy): TcpProxy {
   const options = proxy.accessLogOptions;
   if (!options.flushAccessLogOnConnected && !proxy.flushAccessLogOnConnected)
     for (const log of proxy.accessLog) log.filter = without(AccessLogType.TcpUpstreamConnected, log.filter);
-  proxy.accessLog.push(flowLog(ofTypes(AccessLogType.TcpUpstreamConnected, AccessLogType.TcpConnectionEnd)));
+  proxy.accessLog.push(flowLog(ended(AccessLogType.TcpUpstreamConnected, AccessLogType.TcpConnectionEnd)));
   options.flushAccessLogOnConnected = true;
   proxy.flushAccessLogOnConnected = false;
   if (proxy.accessLogFlushInterval) options.accessLogFlushInterval ??= proxy.accessLogFlushInterval;
@@ -150,8 +153,19 @@ function without(type: AccessLogType, filter: AccessLogFilter | undefined): Acce
   return create(AccessLogFilterSchema, { filterSpecifier: { case: 'andFilter', value: { filters: [others, filter] } } });
 }
 
-function ofTypes(...types: AccessLogType[]): AccessLogFilter {
-  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'logTypeFilter', value: { types } } });
+/** Ends, and beginnings while somebody watches. */
+function ended(begin: AccessLogType, end: AccessLogType): AccessLogFilter {
+  const watched = create(AccessLogFilterSchema, {
+    filterSpecifier: { case: 'runtimeFilter', value: { runtimeKey: BEGINNINGS, percentSampled: {}, useIndependentRandomness: true } },
+  });
+  const begins = create(AccessLogFilterSchema, {
+    filterSpecifier: { case: 'andFilter', value: { filters: [ofType(begin), watched] } },
+  });
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'orFilter', value: { filters: [ofType(end), begins] } } });
+}
+
+function ofType(type: AccessLogType): AccessLogFilter {
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'logTypeFilter', value: { types: [type] } } });
 }
 
 /**

@@ -34,6 +34,7 @@ function setUp() {
     workload: 'default/local',
     nameOf: () => undefined,
     date: () => NOW,
+    tellBeginnings: async () => {},
     counted: async () => ({ ...counts }),
   });
   const told: ProxyFlow[] = [];

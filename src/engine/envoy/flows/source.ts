@@ -15,6 +15,8 @@ import { type Entry, entryOf } from './entry.ts';
 export interface EnvoyFlowsOptions extends FlowNames {
   /** Now, in ms since the epoch. */
   readonly date: () => number;
+  /** Has Envoy tell of beginnings, or no more; rejects while it does not answer. */
+  readonly tellBeginnings: (tell: boolean) => Promise<void>;
   /** Entries that Envoy has sent so far, and that it has given up; rejects while it does not answer. */
   readonly counted: () => Promise<{ readonly written: number; readonly dropped: number }>;
 }
@@ -35,6 +37,8 @@ export class EnvoyFlows implements FlowSource {
   #asking: NodeJS.Timeout | undefined;
   #lost: number | undefined;
   #since = 0;
+  /** What Envoy was told of beginnings. */
+  #tells = false;
   readonly #begun = new Set<string>();
   /** The last messages, oldest first, and their bytes. */
   readonly #kept: Uint8Array[] = [];
@@ -51,8 +55,9 @@ export class EnvoyFlows implements FlowSource {
     const begins = deliver !== undefined && this.#deliver === undefined;
     this.#deliver = deliver;
     this.#dropped = dropped;
+    if (begins) this.#since = this.#options.date();
+    await this.follow();
     if (begins) {
-      this.#since = this.#options.date();
       // One that has told of nothing is about to start.
       const before = this.#taken === 0 ? 0 : undefined;
       this.#lost = await this.#options.counted().then(
@@ -64,6 +69,18 @@ export class EnvoyFlows implements FlowSource {
       clearInterval(this.#asking);
       this.#begun.clear();
     }
+  }
+
+  /** Has Envoy tell of beginnings while somebody watches; to be called once it runs. Until it has heard of it, calls begin where they end. */
+  async follow(): Promise<void> {
+    const tell = this.#deliver !== undefined;
+    if (tell === this.#tells) return;
+    await this.#options.tellBeginnings(tell).then(
+      () => {
+        this.#tells = tell;
+      },
+      () => {},
+    );
   }
 
   async recentFlows(): Promise<readonly ProxyFlow[]> {
