@@ -42,6 +42,19 @@ function overlayValidate(file) {
   writeFileSync(file, patched);
 }
 
+/** What Envoy has had since: the file, the field after which it stands, and the field. */
+const NEWER = [['envoy/type/tracing/v3/custom_tag.proto', /Metadata metadata = 5;/, 'string value = 6;']];
+
+function overlayNewer() {
+  for (const [name, before, field] of NEWER) {
+    const file = join(work, name);
+    const text = readFileSync(file, 'utf8');
+    if (text.includes(field)) continue;
+    if (!before.test(text)) throw new Error(`${name}: there is no ${before} after which ${field} could stand`);
+    writeFileSync(file, text.replace(before, `$&\n    ${field}`));
+  }
+}
+
 /** The .proto files that hold nothing but options on others: validation rules, version and status marks. */
 const OF_OPTIONS = /^(?:validate|udpa\/annotations|xds\/annotations|envoy\/annotations|google\/api\/annotations_pb\.(?:js|d\.ts))(?:\/|$)/;
 
@@ -136,7 +149,7 @@ const own = readdirSync(join(root, 'proto'), { recursive: true })
   .filter((name) => name.endsWith('.proto'))
   .sort();
 /** Grows when this script writes something else from the same input. */
-const FORM = 6;
+const FORM = 7;
 const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${own.map((name) => readFileSync(join(root, 'proto', name), 'utf8')).join('')}`;
 if (existsSync(stamp) && statSync(stamp).isFile() && readFileSync(stamp, 'utf8') === wanted && !process.argv.includes('--force'))
   process.exit(0);
@@ -146,6 +159,7 @@ mkdirSync(work, { recursive: true });
 for (const tree of ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate']) cpSync(join(deps, tree), work, { recursive: true });
 for (const name of own) cpSync(join(root, 'proto', name), join(work, name));
 overlayValidate(join(work, 'validate/validate.proto'));
+overlayNewer();
 writeFileSync(join(work, 'buf.yaml'), 'version: v2\n');
 writeFileSync(
   join(work, 'buf.gen.yaml'),

@@ -4,14 +4,16 @@
  */
 import { type ChannelCredentials, Client, type ClientDuplexStream, type Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { messageOf } from '../lib/errors.ts';
-import { type Call, type CallListener, startGrpcServer } from '../lib/grpc/server.ts';
+import { type Call, type CallListener, type Handler, startGrpcServer } from '../lib/grpc/server.ts';
 import { STATUS, type Status } from '../lib/grpc/status.ts';
 import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { CHANNEL_OPTIONS } from '../xds/ads/channel-options.ts';
 import { serverNameFor } from '../xds/ads/client-credentials.ts';
 import { DeltaStream, type DeltaStreamOptions } from './delta-stream.ts';
 
-export interface AdsProxyOptions extends Pick<DeltaStreamOptions, 'secrets' | 'rootsCame' | 'refused'> {
+export interface AdsProxyOptions extends Pick<DeltaStreamOptions, 'secrets' | 'rootsCame' | 'refused' | 'tells'> {
+  /** What else is served at the socket, by path. */
+  readonly more: ReadonlyMap<string, Handler>;
   /** Path of the socket. */
   readonly socket: string;
   readonly target: SocketAddress;
@@ -47,7 +49,7 @@ export async function startAdsProxy(options: AdsProxyOptions): Promise<AdsProxy>
     listen: { path: options.socket },
     what: 'cannot serve xDS',
     name: 'the agent',
-    methods: new Map([[METHOD, (call) => new Passage(call, options, told)]]),
+    methods: new Map<string, Handler>([[METHOD, (call) => new Passage(call, options, told)], ...options.more]),
   });
   return { close: () => void server.close(0) };
 }
@@ -94,11 +96,12 @@ class Passage implements CallListener {
     this.#envoy = envoy;
     this.#options = options;
     this.#told = told;
-    const { secrets, rootsCame, refused } = options;
+    const { secrets, rootsCame, refused, tells } = options;
     this.#stream = new DeltaStream({
       secrets,
       rootsCame,
       refused,
+      tells,
       toEnvoy: (response) => this.#write(response),
       toControlPlane: (request) => {
         if (this.#upstream) this.#upstream.write(request);

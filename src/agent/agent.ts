@@ -11,7 +11,10 @@ import { Metadata } from '@grpc/grpc-js';
 import { certificatesIn } from '../ca/certificates.ts';
 import { EnvoyAdmin } from '../engine/envoy/admin.ts';
 import { createAdminFront } from '../engine/envoy/admin-front.ts';
+import { accessLogService, envoyFlows, LAST_ENTRIES_MS } from '../engine/envoy/flows/service.ts';
 import { claimFolder, clearLeftovers } from '../engine/envoy/leftovers.ts';
+import { proxyFlows } from '../engine/proxy-flows.ts';
+import type { FlowHub } from '../flows/hub.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { readNeededText } from '../lib/regular-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
@@ -51,6 +54,8 @@ export interface AgentOptions {
   readonly probes: AppProbes;
   /** How long Envoy drains before it ends, ms. */
   readonly drainMs: number;
+  /** Where calls can be watched. */
+  readonly flows: FlowHub | undefined;
 }
 
 export type AgentEvent =
@@ -92,6 +97,8 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
   clearLeftovers(tmpdir());
   const folder = claimFolder(tmpdir());
   const admin = new EnvoyAdmin(join(folder, ADMIN_SOCKET));
+  const flows = envoyFlows(options.identity, admin);
+  const unwatch = options.flows?.register(options.identity, flows);
   let source: IdentitySource | undefined;
   let proxy: AdsProxy | undefined;
   let envoy: EnvoyChild | undefined;
@@ -102,7 +109,10 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
     if (!secrets.complete) return 'there is no identity yet';
     // Where it was ready once, what is new may warm while the rest is served.
     if (!(await admin.isReady()) && !ready) return 'Envoy waits for its configuration';
-    if (!ready) tell({ kind: 'ready' });
+    if (!ready) {
+      await flows.follow();
+      tell({ kind: 'ready' });
+    }
     ready = true;
     return undefined;
   };
@@ -113,6 +123,8 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
     clearInterval(watch);
     source?.close();
     await envoy?.end();
+    unwatch?.();
+    flows.close();
     proxy?.close();
     for (const server of servers) await server.close();
     rmSync(folder, { recursive: true, force: true });
@@ -134,7 +146,8 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
         notAfter,
       }),
     );
-    if (options.admin.port > 0) servers.push(await createAdminFront(admin.socketPath, options.admin));
+    if (options.admin.port > 0)
+      servers.push(await createAdminFront(admin.socketPath, options.admin, proxyFlows(options.identity, options.flows)));
   } catch (error) {
     await end();
     throw error;
@@ -148,6 +161,8 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
       socket,
       target: controller,
       secrets,
+      tells: options.flows !== undefined,
+      more: accessLogService(flows),
       credentials: () => clientCredentials(controller.address, { ca: way.trusted(), ...(secrets.own ? { own: secrets.own } : {}) }),
       metadata: () => {
         const metadata = new Metadata();
@@ -181,6 +196,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
       );
       // Whoever sends calls here learns only now, by and by, that there is nobody any more: until then they are served.
       if (started) await delay(drainMs);
+      await flows.complete(LAST_ENTRIES_MS);
       await end();
     },
   };

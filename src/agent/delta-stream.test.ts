@@ -18,6 +18,7 @@ function stream() {
   const [requests, responses, roots, refused]: [Uint8Array[], Uint8Array[], string[], string[]] = [[], [], [], []];
   const made = new DeltaStream({
     secrets,
+    tells: true,
     toEnvoy: (bytes) => responses.push(bytes),
     toControlPlane: (bytes) => requests.push(bytes),
     rootsCame: (text) => roots.push(text),

@@ -1,8 +1,10 @@
 /**
- * One stream of an Envoy, incremental and aggregated, between it and its control plane. Everything passes as it is but for secrets: the workload's own
- * (`OWN_SECRETS`) are given here, and never asked of the control plane, so that its key is nowhere else. Knows nothing of gRPC.
+ * One stream of an Envoy, incremental and aggregated, between it and its control plane. Everything passes as it is but for secrets, the workload's own
+ * (`OWN_SECRETS`) being given here and never asked of the control plane, so that its key is nowhere else, and for listeners, which are to tell of their
+ * calls. Knows nothing of gRPC.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { tellingListener, tellsOfCalls } from '../engine/envoy/flows/listeners.ts';
 import type { Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import {
@@ -22,6 +24,8 @@ export interface DeltaStreamOptions {
   readonly toControlPlane: (request: Uint8Array) => void;
   /** The control plane says whom the mesh trusts (PEM); undefined: nobody asks it. */
   readonly rootsCame?: ((roots: string) => void) | undefined;
+  /** Listeners tell of their calls, where Envoy can. */
+  readonly tells: boolean;
   /** Envoy did not take a secret that it was given here. */
   readonly refused: (reason: string) => void;
 }
@@ -52,7 +56,7 @@ export class DeltaStream {
 
   /** Throws for what is no request. */
   fromEnvoy(bytes: Uint8Array): void {
-    if (this.#begun && !isSecrets(bytes, REQUEST_TYPE_URL)) {
+    if (this.#begun && !isOf(SECRETS, bytes, REQUEST_TYPE_URL)) {
       this.#options.toControlPlane(bytes);
       return;
     }
@@ -67,7 +71,11 @@ export class DeltaStream {
 
   /** Throws for what is no response. */
   fromControlPlane(bytes: Uint8Array): void {
-    if (!isSecrets(bytes, RESPONSE_TYPE_URL)) {
+    if (this.#tells && isOf(LISTENERS, bytes, RESPONSE_TYPE_URL)) {
+      this.#options.toEnvoy(telling(bytes));
+      return;
+    }
+    if (!isOf(SECRETS, bytes, RESPONSE_TYPE_URL)) {
       this.#options.toEnvoy(bytes);
       return;
     }
@@ -86,6 +94,10 @@ export class DeltaStream {
       const roots = type.case === 'validationContext' ? textIn(type.value.trustedCa) : undefined;
       if (roots) this.#options.rootsCame?.(roots);
     }
+  }
+
+  get #tells(): boolean {
+    return this.#options.tells && this.#node !== undefined && tellsOfCalls(this.#node);
   }
 
   /** Takes out of a request for secrets what is answered here. Returns whether something is left for the control plane. */
@@ -136,8 +148,22 @@ export class DeltaStream {
 }
 
 const SECRETS = Buffer.from(TYPE_URL.secret);
+const LISTENERS = Buffer.from(TYPE_URL.listener);
 
-function isSecrets(bytes: Uint8Array, field: number): boolean {
+function isOf(type: Buffer, bytes: Uint8Array, field: number): boolean {
   const typeUrl = lastValue(bytes, field);
-  return typeUrl !== undefined && SECRETS.equals(typeUrl);
+  return typeUrl !== undefined && type.equals(typeUrl);
+}
+
+/** A response with listeners that tell of their calls. */
+function telling(bytes: Uint8Array): Uint8Array {
+  const response = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+  for (const { resource } of response.resources) {
+    try {
+      if (resource) resource.value = tellingListener(resource.value);
+    } catch {
+      // What is wrong with it Envoy says.
+    }
+  }
+  return toBinary(DeltaDiscoveryResponseSchema, response);
 }

@@ -16,6 +16,9 @@ export interface AuditedOptions {
   readonly auditPaths?: boolean;
 }
 
+export const NEEDS_EMBEDDED =
+  '--audit needs the embedded engine: Envoy goes on while nothing can be written, and what it tells of calls may be lost.';
+
 /** Undefined where nothing is to be audited. Throws `usage` for options that contradict one another. */
 export function auditAsked(options: AuditedOptions, engine: string): AuditOptions | undefined {
   const { audit: folder, auditKey: key, auditSignCommand: command, auditPublicKey: publicKey } = options;
@@ -23,7 +26,7 @@ export function auditAsked(options: AuditedOptions, engine: string): AuditOption
     if (key !== undefined || command !== undefined) throw new SallyportError('usage', 'say with --audit FOLDER where the audit goes.');
     return undefined;
   }
-  if (engine !== 'embedded') throw new SallyportError('usage', '--audit needs the embedded engine: Envoy does not tell of its calls.');
+  if (engine !== 'embedded') throw new SallyportError('usage', NEEDS_EMBEDDED);
   if (key !== undefined && command !== undefined)
     throw new SallyportError('usage', '--audit-key and --audit-sign-command are two ways to sign: leave one out.');
   return {

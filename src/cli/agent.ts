@@ -4,6 +4,7 @@ import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { addressOption, choiceOption, countOption, defaulted, durationOption, namespacedNameOption, socketOption } from './options.ts';
 import { say } from './say.ts';
 import { serve } from './serve.ts';
+import { showing } from './shown.ts';
 import { addWorkloadOptions, identityFrom, type WorkloadOptions } from './xds-options.ts';
 
 interface Options extends WorkloadOptions {
@@ -80,16 +81,18 @@ export function agentCommand(): Command {
     const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics, probes };
     const lineOf = agentTeller(hostPort(options.controller.address, options.controller.port));
     const { appMetrics, ttl: lifeMs, drainDuration: drainMs } = options;
-    process.exitCode = await serve(
-      async (ended) => {
-        const agent = await startAgent({ ...options, ...about, appMetrics, lifeMs, drainMs }, (event) => {
-          const line = lineOf(event);
-          if (line !== undefined) say(line);
-        });
-        void agent.failed.then(ended);
-        return { ...agent, watch: () => {}, reload: agent.renew };
-      },
-      { watch: false, grace: drainMs },
+    process.exitCode = await showing('agent', (flows) =>
+      serve(
+        async (ended) => {
+          const agent = await startAgent({ ...options, ...about, appMetrics, lifeMs, drainMs, flows }, (event) => {
+            const line = lineOf(event);
+            if (line !== undefined) say(line);
+          });
+          void agent.failed.then(ended);
+          return { ...agent, watch: () => {}, reload: agent.renew };
+        },
+        { watch: false, grace: drainMs },
+      ),
     );
   });
 }

@@ -147,7 +147,7 @@ export function proxyCommand(): Command {
 }
 
 function watching<T>(options: Pick<ProxyOptions, 'engine' | keyof AuditedOptions>, work: (watched: Watched) => Promise<T>): Promise<T> {
-  return showing('proxy', options.engine, (flows) => auditing(options, options.engine, (audit) => work({ flows, audit })));
+  return showing('proxy', (flows) => auditing(options, options.engine, (audit) => work({ flows, audit })));
 }
 
 async function serveWorkload(

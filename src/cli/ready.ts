@@ -2,13 +2,16 @@
 import type { Report } from '../control/report.ts';
 import type { UpOptions } from './mesh-options.ts';
 
-export function readyLines({ engine, proxyAddress, dnsAddress, learn }: UpOptions, { proxies }: Report): string[] {
+export function readyLines({ engine, proxyAddress, dnsAddress, capturePort, learn }: UpOptions, { proxies }: Report): string[] {
   const lines = proxies.flatMap(({ identity: { type, namespace, name, bindAddress } }) =>
     type === 'router' ? [`router ${namespace}/${name} at ${bindAddress}`] : [],
   );
   if (learn !== undefined) lines.push('learning: every call is allowed and recorded');
   if (engine === 'envoy')
-    return [...lines, 'ready; Envoy has no explicit proxy and no DNS of ours: redirect traffic to port 15001, or call the routers'];
+    return [
+      ...lines,
+      `ready; Envoy has no explicit proxy and no DNS of ours: redirect traffic to port ${capturePort}, or call the routers`,
+    ];
   if (dnsAddress.port > 0) lines.push(`DNS at ${dnsAddress.address}:${dnsAddress.port}`);
   lines.push(proxyAddress.port > 0 ? `ready: use the proxy http://${proxyAddress.address}:${proxyAddress.port}` : 'ready');
   return lines;

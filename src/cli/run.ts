@@ -119,7 +119,6 @@ async function contained(words: readonly string[], paths: readonly string[], opt
     );
   const ran = await showing(
     'run',
-    options.engine,
     run,
     flowCallers(callerOf, () => performance.now()),
   );
@@ -191,7 +190,7 @@ async function cooperative(words: readonly string[], paths: readonly string[], o
   if (paths.length === 0 && given(OF_OWN_MESH).length === 0) return runBesideUp(words, options.proxyAddress, environment());
   const { allowed, via } = await allowedBy(options);
   const mesh = await localMeshOptions(options, via);
-  const ran = await showing('run', options.engine, (flows) =>
+  const ran = await showing('run', (flows) =>
     auditing(options, options.engine, (audit) =>
       runBesideOwn({
         words,

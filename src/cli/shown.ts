@@ -4,12 +4,7 @@ import { showingFlows } from '../flows/showing.ts';
 import type { Shower } from '../flows/socket.ts';
 import { say } from './say.ts';
 
-/** Around a command's work. Envoy does not tell of its calls. */
-export function showing<T>(
-  command: Shower,
-  engine: string,
-  work: (flows: FlowHub | undefined) => Promise<T>,
-  processOf?: ProcessOf,
-): Promise<T> {
-  return engine === 'embedded' ? showingFlows({ command, say, processOf }, work) : work(undefined);
+/** Around a command's work. */
+export function showing<T>(command: Shower, work: (flows: FlowHub) => Promise<T>, processOf?: ProcessOf): Promise<T> {
+  return showingFlows({ command, say, processOf }, work);
 }

@@ -52,8 +52,6 @@ export function upCommand(): Command {
     const { startLocalMesh } = await import('../control/local/start.ts');
     const counts = options.report !== undefined || options.wouldDeny || options.failOn === 'refused';
     if (options.report !== undefined) checkWritable('--report', options.report);
-    if (counts && options.engine !== 'embedded')
-      throw new SallyportError('usage', '--would-deny, --fail-on and --report need the embedded engine: Envoy does not tell of its calls.');
     const [{ localCallerOf }, { flowCallers }] = await Promise.all([
       import('../control/contained/caller.ts'),
       import('../control/contained/flow-callers.ts'),
@@ -62,13 +60,12 @@ export function upCommand(): Command {
     let counted: Counted | undefined;
     const code = await showing(
       'up',
-      options.engine,
       (flows) =>
         auditing(options, options.engine, (audit) =>
           serve(async (ended) => {
             let mesh: LocalMesh | undefined;
             const asked = { ...(await localMeshOptions(options, via)), allowAll: options.wouldDeny ?? false };
-            if (counts && flows) {
+            if (counts) {
               const { countFlows } = await import('../control/contained/counted-flows.ts');
               counted = await countFlows(flows, say, { namespace: asked.namespace, registry: () => mesh?.control.report.mesh.registry });
             }

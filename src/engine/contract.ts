@@ -38,7 +38,7 @@ export interface EngineHost {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Somebody asked the admin server to end the process. */
   readonly quit: () => void;
-  /** Where calls can be watched; the embedded engine alone tells of them. */
+  /** Where calls can be watched. */
   readonly flows?: FlowHub | undefined;
   /** Of every call and change; the embedded engine alone has it. */
   readonly audit?: Audit | undefined;

@@ -1,5 +1,5 @@
 /** Chooses and starts the engine of a proxy. */
-
+import { NEEDS_EMBEDDED } from '../audit/options.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Engine, EngineHost, EngineRequest } from './contract.ts';
 
@@ -21,12 +21,12 @@ export async function startEngine(options: EngineOptions, host: EngineHost, requ
   if (contained && (engine !== 'embedded' || concurrency !== 1))
     throw new SallyportError('usage', 'a contained command needs the embedded engine with --concurrency 1.');
   if (engine === 'envoy') {
-    if (host.audit) throw new SallyportError('usage', '--audit needs the embedded engine: Envoy does not tell of its calls.');
+    if (host.audit) throw new SallyportError('usage', NEEDS_EMBEDDED);
     if (!admin) throw new SallyportError('usage', 'with Envoy there has to be an admin address: it says what is in force.');
     const { findEnvoy } = await import('./envoy/find.ts');
     const binary = findEnvoy(envoy, host.environment.PATH ?? '');
     const { EnvoyEngine } = await import('./envoy/engine.ts');
-    return new EnvoyEngine({ binary, proxy: identity, admin, concurrency, logLevel, environment: host.environment });
+    return new EnvoyEngine({ binary, proxy: identity, admin, concurrency, logLevel, host });
   }
   const { startEmbedded } = await import('./embedded/engine.ts');
   return startEmbedded({ identity, node, admin, dns, contained, whole, concurrency, alone: alone || contained !== undefined, host });

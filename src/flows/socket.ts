@@ -14,7 +14,7 @@ import type { FlowHub } from './hub.ts';
 import { FLOWS_PATH, streamFlows } from './stream.ts';
 
 /** The commands that show their flows. */
-export type Shower = 'up' | 'run' | 'proxy';
+export type Shower = 'up' | 'run' | 'proxy' | 'agent';
 
 export interface Running {
   readonly command: Shower;
@@ -22,7 +22,7 @@ export interface Running {
   readonly socketPath: string;
 }
 
-const NAME = /^(up|run|proxy)-(\d+)-[0-9a-f]{8}\.sock$/;
+const NAME = /^(up|run|proxy|agent)-(\d+)-[0-9a-f]{8}\.sock$/;
 
 /** How long a reader may take for what is left when the process ends, ms. */
 const FAREWELL_MS = 500;

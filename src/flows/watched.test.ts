@@ -13,7 +13,7 @@ test('the one that runs is meant, or of several the one that is named', () => {
 
 test('where nothing fits it says what runs, and what can be watched', () => {
   assert.throws(() => shownBy([up], 7), { code: 'nothing-runs', message: 'process 7 shows no calls; there are 1 (up).' });
-  assert.throws(() => shownBy([], 7), { code: 'nothing-runs', message: /start sallyport up, run or proxy first/ });
+  assert.throws(() => shownBy([], 7), { code: 'nothing-runs', message: /start sallyport up, run, proxy or agent first/ });
 });
 
 test('an admin address may be of IPv6', () => {

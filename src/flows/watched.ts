@@ -10,7 +10,7 @@ export function shownAt({ address, port }: SocketAddress): Shown {
   return {
     name: `the proxy at ${host}:${port}`,
     where: { host: address, port },
-    missing: 'is it running there, and is its engine the embedded one?',
+    missing: 'is it running there?',
   };
 }
 
@@ -34,6 +34,6 @@ export function shownBy(running: readonly Running[], pid: number | undefined): S
     throw new SallyportError('nothing-runs', `process ${pid} shows no calls; there are ${list}.`);
   throw new SallyportError(
     'nothing-runs',
-    'nothing of this user runs whose calls can be watched: start sallyport up, run or proxy first (with the embedded engine); for a proxy of somebody else or elsewhere give its admin address with --admin.',
+    'nothing of this user runs whose calls can be watched: start sallyport up, run, proxy or agent first; for a proxy of somebody else or elsewhere give its admin address with --admin.',
   );
 }

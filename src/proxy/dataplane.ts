@@ -15,6 +15,7 @@ import { refusalOf } from '../xds/match/metadata.ts';
 import { indexEncodedNames, indexNames, type NameIndex } from '../xds/name-index.ts';
 import type { NodeJson } from '../xds/node.ts';
 import type { ResourceType, SentResource, SentUpdate, XdsAck } from '../xds/resources.ts';
+import { LOG_SERVICES } from './access-log/logger.ts';
 import { Clusters } from './cluster/manager.ts';
 import { createDnsResolver } from './dns/resolver.ts';
 import type { DnsServer } from './dns/server.ts';
@@ -92,6 +93,9 @@ const EMPTY_NAMES = indexNames(create(NameTableSchema));
 /** The listener of the explicit proxy, whose one chain is for what nothing declares, and the cluster that refuses. */
 const EXPLICIT_PROXY = 'explicit_proxy';
 const BLACK_HOLE = 'BlackHoleCluster';
+
+/** For the services of access logs, at the end. */
+const LAST_ENTRIES_MS = 2000;
 
 function has(bytes: Uint8Array, name: string): boolean {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(name);
@@ -260,6 +264,10 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   async function setListener(name: string, bytes: Uint8Array, content: string, leaving: readonly string[]): Promise<void> {
     // Its types are loaded only where they are needed; whoever just names them in passing loads them for nothing.
     if (has(bytes, HTTP_CONNECTION_MANAGER) || has(bytes, NETWORK_EXT_AUTHZ)) await loadHttp();
+    if (has(bytes, LOG_SERVICES)) {
+      await loadHttp();
+      await sinks.loadServices((call, done) => http!.ask(call, done));
+    }
     await listeners.set(name, bytes, content, leaving);
     if (name === EXPLICIT_PROXY) closedToUnknown = has(bytes, BLACK_HOLE);
   }
@@ -328,7 +336,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       listeners.drain();
       const end = now() + graceMs;
       while (listeners.active > 0 && now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
-      await sinks.files.flush();
+      await sinks.flush(LAST_ENTRIES_MS);
     },
     close() {
       closed = true;

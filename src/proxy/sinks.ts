@@ -5,6 +5,7 @@ import type { NodeJson } from '../xds/node.ts';
 import { LogFiles } from './access-log/files.ts';
 import { combineSinks, createAccessLogSink } from './access-log/index.ts';
 import type { AccessLogContext } from './access-log/logger.ts';
+import type { LogServices, LogServicesOptions } from './access-log/services.ts';
 import { Host } from './cluster/host.ts';
 import type { Clusters } from './cluster/manager.ts';
 import {
@@ -34,6 +35,7 @@ export class Sinks {
   readonly files: LogFiles;
   readonly #context: AccessLogContext;
   readonly #options: SinksOptions;
+  #services: LogServices | undefined;
 
   constructor(options: SinksOptions) {
     this.#options = options;
@@ -43,7 +45,24 @@ export class Sinks {
       counter('access_log_file.lines_written', written);
       counter('access_log_file.lines_dropped', dropped);
     });
-    this.#context = { hostname: hostname(), environment: options.environment, files: this.files, random: randomInteger };
+    const services = () => this.#services;
+    this.#context = { hostname: hostname(), environment: options.environment, files: this.files, random: randomInteger, services };
+  }
+
+  /** For access loggers that send by gRPC. */
+  async loadServices(ask: LogServicesOptions['ask']): Promise<void> {
+    const { LogServices } = await import('./access-log/services.ts');
+    this.#services ??= new LogServices({ ask, registry: this.registry, node: this.#options.node });
+  }
+
+  /** Files are written; what waits for services is sent, or so many ms have passed. */
+  async flush(mostMs: number): Promise<void> {
+    let late: NodeJS.Timeout | undefined;
+    const end = new Promise<void>((resolve) => {
+      late = setTimeout(resolve, mostMs);
+    });
+    await Promise.all([this.files.flush(), this.#services && Promise.race([this.#services.drained(), end])]);
+    clearTimeout(late);
   }
 
   /** What is the same in all spans of the proxy, as Envoy has it. */

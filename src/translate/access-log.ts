@@ -9,7 +9,8 @@ import {
 } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { type FileAccessLog, FileAccessLogSchema } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
 import { logFilter } from './log-filter.ts';
-import type { ChosenLog, LoggedConfig } from './logging.ts';
+import { serviceLog } from './log-services.ts';
+import type { ChosenLog, FileLog, LoggedConfig } from './logging.ts';
 import type { LogMode } from './model.ts';
 import { typedConfig } from './proto.ts';
 import { atEnd, statsLoggers } from './stats-logger.ts';
@@ -87,8 +88,11 @@ function filtered({ expression }: ChosenLog): { readonly filter?: AccessLogFilte
   return filter ? { filter } : {};
 }
 
-function providerLog({ provider }: ChosenLog) {
-  const { path, logFormat, omitEmptyValues } = provider;
+function providerLog({ to }: ChosenLog) {
+  return to.service ? serviceLog(to.service) : providerFileLog(to.file);
+}
+
+function providerFileLog({ path, logFormat, omitEmptyValues }: FileLog) {
   const labels = logFormat && logFormat.text === undefined ? ((logFormat.labels ?? {}) as JsonObject) : undefined;
   const format = labels
     ? ({ case: 'jsonFormat', value: Object.keys(labels).length > 0 ? labels : DEFAULT_JSON } as const)

@@ -26,7 +26,8 @@ export interface Translating {
 
 export function startTranslation(proxy: ProxyIdentity, given: Mesh): Translating {
   const { found: findings, report } = distinctFindings();
-  const config = loggedConfig(proxy, given, report);
+  const unlogged = () => scopeFor(proxy, { ...given, config: sameConfig(given.config) });
+  const config = loggedConfig(proxy, given, unlogged, report);
   const scope = scopeFor(proxy, { ...given, config: sameConfig(config) });
   const tracing = tracingOf(proxy, { mesh: given, scope, report });
   const mesh: Mesh = { ...given, config: sameConfig(tracing ? { ...config, tracing } : config) };

@@ -10,6 +10,7 @@ import { AccessLogSchema } from '../xds/gen/envoy/config/accesslog/v3/accesslog_
 import { typeRegistry } from '../xds/type-registry.ts';
 import { accessLogs } from './access-log.ts';
 import { loggedConfig } from './logging.ts';
+import { scopeFor } from './scope.ts';
 
 const telemetry = (name: string, metrics: string, namespace = 'default') => `
 apiVersion: telemetry.istio.io/v1
@@ -24,8 +25,12 @@ function counted(texts: readonly string[], countsBy: 'envoy' | 'embedded' | 'nob
   assert.deepEqual(snapshot.findings, []);
   const findings: Finding[] = [];
   const proxy = { ...SIDECAR, namespace: 'default', ...(countsBy === 'nobody' ? {} : { countsBy }) };
-  const made = loggedConfig(proxy, { snapshot, config, registry: buildRegistry(snapshot, config).registry }, (found) =>
-    findings.push(found),
+  const given = { snapshot, config, registry: buildRegistry(snapshot, config).registry };
+  const made = loggedConfig(
+    proxy,
+    given,
+    () => scopeFor(proxy, given),
+    (found) => findings.push(found),
   );
   interface Stat {
     readonly stat: { readonly name: string; readonly tags: readonly { readonly name: string; readonly valueFormat: string }[] };

@@ -13,6 +13,7 @@ import { Translations } from './classes.ts';
 import { logFilter } from './log-filter.ts';
 import { loggedConfig } from './logging.ts';
 import type { LogMode } from './model.ts';
+import { scopeFor } from './scope.ts';
 
 const telemetry = (name: string, spec: string, namespace = 'default') => `
 apiVersion: telemetry.istio.io/v1
@@ -32,8 +33,12 @@ function logged(texts: readonly string[], settings: object = {}) {
   const snapshot = snapshotFromText(texts.join('\n'));
   assert.deepEqual(snapshot.findings, []);
   const findings: Finding[] = [];
-  const made = loggedConfig(PROXY, { snapshot, config, registry: buildRegistry(snapshot, config).registry }, (finding) =>
-    findings.push(finding),
+  const mesh = { snapshot, config, registry: buildRegistry(snapshot, config).registry };
+  const made = loggedConfig(
+    PROXY,
+    mesh,
+    () => scopeFor(PROXY, mesh),
+    (finding) => findings.push(finding),
   );
   const of = (mode: LogMode) =>
     accessLogs(made, mode, 'http').map((log) => {
@@ -119,7 +124,7 @@ test('the case of a provider’s name does not matter', () => {
 test('providers that are no files or not there fall back to what the mesh logs, and are told', () => {
   const otel = logged([telemetry('own', log('otel'))]);
   assert.deepEqual(otel.client, ['/dev/mesh']);
-  assert.match(otel.messages.join(), /provider otel, which is no envoyFileAccessLog/);
+  assert.match(otel.messages.join(), /provider otel, which is no envoyFileAccessLog, envoyHttpAls or envoyTcpAls: it gets nothing/);
   assert.deepEqual(logged([], { defaultProviders: { accessLogging: ['gone'] } }).client, ['/dev/mesh']);
   const gone = logged([telemetry('own', log('gone'))]);
   assert.deepEqual(gone.client, ['/dev/mesh']);
@@ -141,4 +146,28 @@ test('proxies that differ in what they log are of different classes, and a chang
   assert.deepEqual(pathsOf([narrow('json')]), ['/dev/json', '/dev/mesh']);
   assert.deepEqual(pathsOf([narrow('text')]), ['/dev/text', '/dev/mesh']);
   assert.deepEqual(pathsOf([]), ['/dev/mesh', '/dev/mesh']);
+});
+
+test('where a service of logs cannot be reached nothing is sent, which is said, also of what MeshConfig alone says', () => {
+  const als = (service: string) => ({ extensionProviders: [{ name: 'als', envoyHttpAls: { service, port: 9000 } }] });
+  const named = [telemetry('own', log('als'))];
+  const nowhere = logged(named, als('nowhere.default.svc.cluster.local'));
+  assert.deepEqual(nowhere.client, []);
+  assert.match(
+    nowhere.messages.join(),
+    /^Telemetry default\/own names access log provider als, which can't be reached: there is no service nowhere/,
+  );
+  const hidden = `
+apiVersion: v1
+kind: Service
+metadata: { name: hidden, namespace: other, annotations: { networking.istio.io/exportTo: . } }
+spec: { ports: [{ name: grpc, port: 9000 }] }
+---`;
+  assert.match(logged([...named, hidden], als('hidden.other.svc.cluster.local')).messages.join(), /this proxy does not see service hidden/);
+  const { messages } = logged([], { ...als('nowhere.default.svc.cluster.local'), defaultProviders: { accessLogging: ['als'] } });
+  assert.match(messages.join(), /^MeshConfig names access log provider als, which can't be reached/);
+  assert.match(
+    logged([], { enableEnvoyAccessLogService: true }).messages.join(),
+    /^MeshConfig sets enableEnvoyAccessLogService, which has no effect/,
+  );
 });

@@ -7,15 +7,19 @@ import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Counting, countingOf, EVERYTHING, isEverything } from './counting.ts';
 import { logFilter } from './log-filter.ts';
+import { type LogService, logService } from './log-services.ts';
 import type { LogMode, Mesh } from './model.ts';
+import type { Scope } from './scope.ts';
 import { applicableTelemetry } from './telemetry.ts';
 import type { Tracing } from './tracing.ts';
 
 type Telemetry = ResourceOf<'Telemetry'>;
 type Entry = Telemetry['spec']['accessLogging'][number];
 
+export type FileLog = NonNullable<ExtensionProvider['envoyFileAccessLog']>;
+
 export interface ChosenLog {
-  readonly provider: NonNullable<ExtensionProvider['envoyFileAccessLog']>;
+  readonly to: { readonly file: FileLog; readonly service?: undefined } | { readonly service: LogService };
   /** One that is understood. */
   readonly expression: string | undefined;
 }
@@ -30,13 +34,18 @@ export interface LoggedConfig extends MeshConfig {
   readonly tracing?: Tracing;
 }
 
-export function loggedConfig(proxy: ProxyIdentity, { config, snapshot }: Mesh, report: (finding: Finding) => void): LoggedConfig {
+/** @param scopeOf what the proxy sees, asked for where logs go to a service */
+export function loggedConfig(proxy: ProxyIdentity, mesh: Mesh, scopeOf: () => Scope, report: (finding: Finding) => void): LoggedConfig {
+  const { config, snapshot } = mesh;
   const all = applicableTelemetry(proxy, snapshot.list('Telemetry'), config.rootNamespace);
   const counting = countingAt(proxy, all, config, report);
   const counted: LoggedConfig = counting ? { ...config, counting } : config;
   const layers = all.filter(({ spec }) => spec.accessLogging.length > 0);
-  if (layers.length === 0 && !config.defaultProviders?.accessLogging?.length) return counted;
-  const of = (mode: LogMode) => chosenLogs(layers, config, mode, report);
+  if (layers.length === 0 && !config.defaultProviders?.accessLogging?.length) {
+    if (config.enableEnvoyAccessLogService) report(without(undefined, NO_SERVICE_OF_OLD));
+    return counted;
+  }
+  const of = (mode: LogMode) => chosenLogs(layers, mode, { mesh, scopeOf, report });
   return { ...counted, logging: { CLIENT: of('CLIENT'), SERVER: of('SERVER') } };
 }
 
@@ -55,6 +64,15 @@ function countingAt(
   return by === undefined || (by === 'embedded' && isEverything(modes.CLIENT) && isEverything(modes.SERVER)) ? undefined : { by, modes };
 }
 
+const NO_SERVICE_OF_OLD =
+  'sets enableEnvoyAccessLogService, which has no effect here. Name an extensionProvider of type envoyHttpAls or envoyTcpAls in defaultProviders.accessLogging or in a Telemetry';
+
+interface Choosing {
+  readonly mesh: Mesh;
+  readonly scopeOf: () => Scope;
+  readonly report: (finding: Finding) => void;
+}
+
 interface Choice {
   readonly disabled: boolean;
   readonly entry: Entry | undefined;
@@ -62,12 +80,8 @@ interface Choice {
 }
 
 /** As Istio merges: a narrower object that names providers replaces those before it; one that names none speaks of theirs. Undefined where nothing is left. */
-function chosenLogs(
-  layers: readonly Telemetry[],
-  config: MeshConfig,
-  mode: LogMode,
-  report: (finding: Finding) => void,
-): readonly ChosenLog[] | undefined {
+function chosenLogs(layers: readonly Telemetry[], mode: LogMode, { mesh, scopeOf, report }: Choosing): readonly ChosenLog[] | undefined {
+  const { config } = mesh;
   const matches = ({ match }: Entry) => !match || match.mode === 'CLIENT_AND_SERVER' || match.mode === mode;
   const defaults: readonly string[] = config.defaultProviders?.accessLogging ?? [];
   let inScope = defaults;
@@ -97,31 +111,41 @@ function chosenLogs(
     // What names the provider may be a wider object than the one that speaks of it last.
     const names = ({ spec }: Telemetry) => spec.accessLogging.some((each) => each.providers.some((provider) => provider.name === name));
     const origin = layers.findLast(names) ?? by;
-    const tell = (what: string) => origin && report(without(origin, what));
+    const tell = (what: string) => report(without(origin, what));
     const provider = providerOf(config, name);
+    const file = provider?.envoyFileAccessLog;
+    const service = provider && !file && !disabled ? logService(provider, mesh, scopeOf()) : undefined;
     if (!provider) tell(`names access log provider ${name}, which extensionProviders of the MeshConfig do not have: it logs nothing`);
-    else if (!provider.envoyFileAccessLog)
-      tell(`names provider ${name}, which is no envoyFileAccessLog: access is logged to files only here, and it gets nothing`);
+    else if (typeof service === 'string') {
+      known = true;
+      tell(`names access log provider ${name}, which can't be reached: ${service}. Nothing is sent there`);
+    } else if (!file && !service && !disabled)
+      tell(`names provider ${name}, which is no envoyFileAccessLog, envoyHttpAls or envoyTcpAls: it gets nothing`);
     else {
       known = true;
       if (disabled) continue;
       const expression = entry?.filter?.expression;
       const understood = expression === undefined || logFilter(expression) !== undefined;
       if (!understood) tell(`filters its access log by "${expression}", which is not understood here: everything is logged`);
-      logs.push({ provider: provider.envoyFileAccessLog, expression: understood ? expression : undefined });
+      logs.push({ to: service ? { service } : { file: file! }, expression: understood ? expression : undefined });
     }
   }
   return known ? logs : undefined;
 }
 
-/** Istio's default MeshConfig has the provider envoy. */
-function providerOf({ extensionProviders }: MeshConfig, wanted: string): Pick<ExtensionProvider, 'envoyFileAccessLog'> | undefined {
+/** Istio's default MeshConfig has this provider. */
+const ENVOY: ExtensionProvider = { name: 'envoy', envoyFileAccessLog: { path: '/dev/stdout' } };
+
+function providerOf({ extensionProviders }: MeshConfig, wanted: string): ExtensionProvider | undefined {
   const name = wanted.toLowerCase();
   const found = extensionProviders.find((each) => each.name.toLowerCase() === name);
-  return found ?? (name === 'envoy' ? { envoyFileAccessLog: { path: '/dev/stdout' } } : undefined);
+  return found ?? (name === 'envoy' ? ENVOY : undefined);
 }
 
-function without(by: Telemetry, what: string): Finding {
+/** @param by undefined: what MeshConfig says */
+function without(by: Telemetry | undefined, what: string): Finding {
+  if (!by)
+    return { code: 'SP1010', level: 'Warning', message: `MeshConfig ${what}.`, origin: { kind: 'MeshConfig', namespace: '', name: '' } };
   const message = `${resourceText(by)} ${what}.`;
   return { code: 'SP1010', level: 'Warning', message, origin: originOf(by), position: by.source.position() };
 }

@@ -30,13 +30,15 @@ export interface EnvoyTls {
 }
 
 /** Of the cluster that is the control plane. */
-const NAME = 'xds';
+export const CONTROL_PLANE_CLUSTER = 'xds';
 /** What Istio's own bootstrap sets. */
 const RUNTIME = {
   'overload.global_downstream_max_connections': '2147483647',
   're2.max_program_size.error_level': '32768',
   'envoy.reloadable_features.http_reject_path_with_fragment': false,
 };
+/** What is changed at the admin endpoint, where that is this process's alone. */
+const ADMIN_LAYER = { name: 'admin', admin_layer: {} };
 const HTTP = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const INTERNAL_LISTENER = 'envoy.extensions.bootstrap.internal_listener.v3.InternalListener';
 const TLS_CONTEXT = 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
@@ -52,7 +54,7 @@ export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstr
         api_type: protocol === 'delta' ? 'DELTA_GRPC' : 'GRPC',
         transport_api_version: 'V3',
         set_node_on_first_message_only: true,
-        grpc_services: [{ envoy_grpc: { cluster_name: NAME } }],
+        grpc_services: [{ envoy_grpc: { cluster_name: CONTROL_PLANE_CLUSTER } }],
       },
       cds_config: ads,
       lds_config: ads,
@@ -62,13 +64,13 @@ export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstr
       { name: 'envoy.bootstrap.internal_listener', typed_config: { '@type': `type.googleapis.com/${INTERNAL_LISTENER}` } },
     ],
     static_resources: { clusters: [controlPlane(xds, tls)] },
-    layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }] },
+    layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }, ...('path' in admin ? [ADMIN_LAYER] : [])] },
   };
 }
 
 function controlPlane(xds: SocketAddress | UnixSocket, tls: EnvoyTls | undefined): JsonObject {
   return {
-    name: NAME,
+    name: CONTROL_PLANE_CLUSTER,
     type: 'path' in xds || isIP(xds.address) ? 'STATIC' : 'STRICT_DNS',
     connect_timeout: '5s',
     // A control plane that is gone without a word is missed.
@@ -80,7 +82,7 @@ function controlPlane(xds: SocketAddress | UnixSocket, tls: EnvoyTls | undefined
     },
     ...(tls ? { transport_socket: transportSocket(tls) } : {}),
     load_assignment: {
-      cluster_name: NAME,
+      cluster_name: CONTROL_PLANE_CLUSTER,
       endpoints: [{ lb_endpoints: [{ endpoint: { address: addressOf(xds) } }] }],
     },
   };

@@ -10,6 +10,7 @@ import { type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
 import { newAuthorityFiles } from '../../src/ca/authority.ts';
+import type { Flow } from '../../src/flows/flow.ts';
 import type { Redacted } from '../../src/lib/redacted.ts';
 import { agentWorld, call, callAllTheTime } from './agent-world.ts';
 import { until } from './controller-world.ts';
@@ -45,6 +46,30 @@ test('two Envoys speak mutual TLS by certificates of the CA service, which are r
   const { failed, count } = await stop();
   assert.deepEqual(failed, []);
   assert.ok(count > 20);
+});
+
+test('the calls of an Envoy with an agent can be watched', { skip, timeout: 120_000 }, async (t) => {
+  const { front, back, run, port } = await started(t);
+  const flows = await Promise.all(
+    [front, back].map(async ({ program }) => {
+      const watching = run('flows', '--run', String(program.child.pid), '-o', 'json');
+      await watching.says(/watching sallyport agent/);
+      return watching;
+    }),
+  );
+  assert.equal((await call(port)).status, 200);
+  const [first, second] = await Promise.all(
+    flows.map(async (watching) => {
+      const [line] = await watching.says(/^.*"kind":"end".*\n/m, 'output');
+      return JSON.parse(line) as Flow;
+    }),
+  );
+  assert.deepEqual(
+    [first?.proxy, first?.role, first?.host, first?.verdict, first?.status],
+    ['shop/front-1', 'router', 'www.example.com', 'allowed', 200],
+  );
+  assert.match(first?.origins?.map(({ kind }) => kind).join() ?? '', /VirtualService/);
+  assert.equal(second?.workload, 'spiffe://cluster.local/ns/shop/sa/front');
 });
 
 test('calls go on without a controller, which is found again', { skip, timeout: 120_000 }, async (t) => {

@@ -16,6 +16,7 @@ import { printPrometheus } from '../../src/proxy/stats/index.ts';
 import { buildRegistry } from '../../src/registry/index.ts';
 import { accessLogs } from '../../src/translate/access-log.ts';
 import { loggedConfig } from '../../src/translate/logging.ts';
+import { scopeFor } from '../../src/translate/scope.ts';
 import { AccessLogSchema } from '../../src/xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { typeRegistry } from '../../src/xds/type-registry.ts';
 import { meshConfigOf } from '../support/mesh.ts';
@@ -38,7 +39,13 @@ function loggers(resources: string, kind: 'http' | 'tcp', by: 'envoy' | 'embedde
   const config = meshConfigOf({});
   const snapshot = snapshotFromText(resources);
   const mesh = { snapshot, config, registry: buildRegistry(snapshot, config).registry };
-  const made = loggedConfig({ ...SIDECAR, countsBy: by }, mesh, ({ message }) => assert.fail(message));
+  const proxy = { ...SIDECAR, countsBy: by };
+  const made = loggedConfig(
+    proxy,
+    mesh,
+    () => scopeFor(proxy, mesh),
+    ({ message }) => assert.fail(message),
+  );
   return accessLogs(made, 'CLIENT', kind).map((log) => toJson(AccessLogSchema, log, { registry: typeRegistry }) as JsonObject);
 }
 

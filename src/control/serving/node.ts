@@ -5,6 +5,7 @@ import { SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import { spiffeId } from '../../lib/spiffe.ts';
 import type { Mesh } from '../../translate/model.ts';
+import { isFromRelease } from '../../xds/envoy-version.ts';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { COUNTS_BY } from '../../xds/node.ts';
 
@@ -55,12 +56,13 @@ const STATS_LOGGER = 'envoy.access_loggers.stats';
 const FIRST_WITH_LIMITS = 39;
 
 /** An Envoy that lacks the logger would refuse each listener that has it. */
-function countsBy({ metadata = {}, extensions, userAgentVersionType: agent }: NodeParts): Pick<ProxyIdentity, 'countsBy'> {
+function countsBy(node: NodeParts): Pick<ProxyIdentity, 'countsBy'> {
+  const { metadata = {}, extensions } = node;
   const said = textOf(COUNTS_BY, metadata);
   if (said === 'embedded') return { countsBy: said };
-  const version = agent.case === 'userAgentBuildVersion' ? agent.value.version : undefined;
-  const isNew = version !== undefined && (version.majorNumber > 1 || version.minorNumber >= FIRST_WITH_LIMITS);
-  return said === 'envoy' && isNew && extensions.some(({ name }) => name === STATS_LOGGER) ? { countsBy: said } : {};
+  return said === 'envoy' && isFromRelease(node, FIRST_WITH_LIMITS) && extensions.some(({ name }) => name === STATS_LOGGER)
+    ? { countsBy: said }
+    : {};
 }
 
 /**

@@ -5,6 +5,7 @@
 
 import { create, toBinary } from '@bufbuild/protobuf';
 import { contentHash } from '../../xds/encode.ts';
+import { isFromRelease } from '../../xds/envoy-version.ts';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ApiVersion } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
@@ -16,9 +17,8 @@ import { lastValue, splitMessage, tagOf, varintSize, writeVarint } from '../../x
 /** The first 1.x that was seen to take virtual hosts from the stream that has everything else. */
 const FIRST_THAT_TAKES = 40;
 
-export function takesVirtualHosts({ userAgentName, userAgentVersionType: agent }: Node): boolean {
-  const version = agent.case === 'userAgentBuildVersion' ? agent.value.version : undefined;
-  return userAgentName === 'envoy' && version !== undefined && (version.majorNumber > 1 || version.minorNumber >= FIRST_THAT_TAKES);
+export function takesVirtualHosts(node: Node): boolean {
+  return node.userAgentName === 'envoy' && isFromRelease(node, FIRST_THAT_TAKES);
 }
 
 const sets = new WeakMap<EncodedSet, EncodedSet>();

@@ -2,9 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { create } from '@bufbuild/protobuf';
-import type { AdminServer, AdminSource, LogLevel } from '../../admin/index.ts';
-import { type FlowHub, proxyName } from '../../flows/hub.ts';
-import { streamFlows } from '../../flows/stream.ts';
+import type { AdminServer, LogLevel } from '../../admin/index.ts';
 import type { Contained } from '../../lib/contained.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
@@ -15,6 +13,7 @@ import { NameTableSchema } from '../../xds/gen/istio/nds_pb.js';
 import { type NodeJson, nodeJson } from '../../xds/node.ts';
 import type { XdsAck, XdsResources, XdsUpdate } from '../../xds/resources.ts';
 import type { Engine, EngineHost, Refusal } from '../contract.ts';
+import { proxyFlows } from '../proxy-flows.ts';
 import { Accepted } from './accepted.ts';
 
 export interface EmbeddedOptions {
@@ -85,20 +84,13 @@ export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
         carrier,
         level,
         quit: host.quit,
-        flows: flowsOf(identity, host.flows),
+        flows: proxyFlows(identity, host.flows),
         audit: host.audit,
         accepted: view.accepted,
         live: () => view.live() && whole(),
       });
     return createAdmin(load, admin);
   });
-}
-
-/** A proxy's admin server shows the calls of that proxy. */
-function flowsOf({ type, namespace, name }: ProxyIdentity, hub: FlowHub | undefined): AdminSource['flows'] {
-  if (!hub) return undefined;
-  const own = proxyName({ namespace, name });
-  return (request, response) => streamFlows(hub, request, response, ({ proxy, role }) => proxy === own && role === type);
 }
 
 interface View {

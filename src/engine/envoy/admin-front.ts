@@ -4,12 +4,16 @@
  */
 import { request as ask, type IncomingMessage, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
-import { type AdminAddress, type AdminServer, serveAdmin } from '../../admin/index.ts';
+import { type AdminAddress, type AdminServer, type AdminSource, serveAdmin } from '../../admin/index.ts';
+import { FLOWS_PATH } from '../../flows/stream.ts';
 import { createLocalServer } from '../../lib/local-server.ts';
 
-/** Rejects as `serveAdmin`. */
-export function createAdminFront(socketPath: string, at: AdminAddress): Promise<AdminServer> {
-  const server = createLocalServer((request, response) => passOn(socketPath, request, response));
+/** Rejects as `serveAdmin`. @param flows answers `GET /flows`, which Envoy does not have */
+export function createAdminFront(socketPath: string, at: AdminAddress, flows?: AdminSource['flows']): Promise<AdminServer> {
+  const server = createLocalServer((request, response) => {
+    if (flows && request.url?.split('?')[0] === FLOWS_PATH) flows(request, response);
+    else passOn(socketPath, request, response);
+  });
   return serveAdmin(server, at);
 }
 

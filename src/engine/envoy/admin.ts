@@ -10,6 +10,11 @@ interface Stats {
 
 /** Counters of updates that were answered. */
 const UPDATES = ['update_success', 'update_rejected'];
+/** What tells how far a configuration has come. */
+const PROGRESS =
+  '^(cluster_manager\\.(cds\\.update_|warming_clusters)|listener_manager\\.(lds\\.update_|total_listeners_warming)|server\\.state)';
+/** Before the statistics of all access loggers that send by gRPC. */
+const LOG_STATS = 'access_logs.grpc_access_log.';
 /** Between two questions, while a configuration comes into force. */
 const POLL_MS = 15;
 
@@ -34,7 +39,7 @@ export class EnvoyAdmin {
     for (;;) {
       // What came of an answer can be asked for once the answer has come.
       const before = answered();
-      const stats = await this.#stats().catch(() => undefined);
+      const stats = await this.#stats(PROGRESS).catch(() => undefined);
       if (stats && before && answered() && isInForce(stats)) return [];
       if (performance.now() > end) return [await this.#whyLate(stats, timeoutMs)];
       await delay(POLL_MS);
@@ -62,7 +67,7 @@ export class EnvoyAdmin {
 
   /** Whether Envoy serves what its control plane says: clusters and listeners have come, and nothing of the first ones is still warming. */
   async isReady(): Promise<boolean> {
-    const stats = await this.#stats();
+    const stats = await this.#stats(PROGRESS);
     return (
       isInForce(stats) && ['cluster_manager.cds', 'listener_manager.lds'].every((of) => UPDATES.some((kind) => stats[`${of}.${kind}`]))
     );
@@ -72,9 +77,18 @@ export class EnvoyAdmin {
     await this.#ask('POST', '/reopen_logs');
   }
 
-  async #stats(): Promise<Stats> {
-    const filter =
-      '^(cluster_manager\\.(cds\\.update_|warming_clusters)|listener_manager\\.(lds\\.update_|total_listeners_warming)|server\\.state)';
+  /** Entries of access logs that went to services by gRPC, all together; and those that were given up, as a service did not take them in time. */
+  async logEntries(): Promise<{ readonly written: number; readonly dropped: number }> {
+    const stats = await this.#stats(`^${LOG_STATS.replaceAll('.', '\\.')}`);
+    return { written: stats[`${LOG_STATS}logs_written`] ?? 0, dropped: stats[`${LOG_STATS}logs_dropped`] ?? 0 };
+  }
+
+  /** A value of Envoy's runtime, until it ends. */
+  async setRuntime(key: string, value: string): Promise<void> {
+    await this.#ask('POST', `/runtime_modify?${key}=${value}`);
+  }
+
+  async #stats(filter: string): Promise<Stats> {
     return parse(await this.#ask('GET', `/stats?filter=${encodeURIComponent(filter)}`));
   }
 

@@ -10,10 +10,13 @@ import { envoyBootstrap } from '../../xds/envoy-bootstrap.ts';
 import { nodeJson } from '../../xds/node.ts';
 import type { XdsResources } from '../../xds/resources.ts';
 import { encodeSet } from '../../xds/update.ts';
-import type { Engine, Refusal } from '../contract.ts';
+import type { Engine, EngineHost, Refusal } from '../contract.ts';
+import { proxyFlows } from '../proxy-flows.ts';
 import { EnvoyAdmin } from './admin.ts';
 import { createAdminFront } from './admin-front.ts';
 import { Feed } from './feed.ts';
+import { accessLogService, envoyFlows, LAST_ENTRIES_MS, TOO_OLD_TO_TELL } from './flows/service.ts';
+import type { EnvoyFlows } from './flows/source.ts';
 import { claimFolder, clearLeftovers } from './leftovers.ts';
 import { forEnvoy } from './listeners.ts';
 import { spawnEnvoy } from './process.ts';
@@ -26,7 +29,7 @@ export interface EnvoyEngineOptions {
   readonly concurrency: number;
   /** Envoy's own log level. */
   readonly logLevel: string;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly host: EngineHost;
 }
 
 /** Names in the folder of an engine. */
@@ -41,7 +44,9 @@ export class EnvoyEngine implements Engine {
   readonly #options: EnvoyEngineOptions;
   readonly #folder: string;
   readonly #admin: EnvoyAdmin;
-  readonly #feed = new Feed();
+  readonly #flows: EnvoyFlows;
+  readonly #unwatch: (() => void) | undefined;
+  readonly #feed: Feed;
   #front: AdminServer | undefined;
   #fail: (error: Error) => void = () => {};
   #child: ChildProcess | undefined;
@@ -54,6 +59,10 @@ export class EnvoyEngine implements Engine {
     clearLeftovers(tmpdir());
     this.#folder = claimFolder(tmpdir());
     this.#admin = new EnvoyAdmin(join(this.#folder, ADMIN_SOCKET));
+    const { proxy, host } = options;
+    this.#flows = envoyFlows(proxy, this.#admin);
+    this.#unwatch = host.flows?.register(proxy, this.#flows);
+    this.#feed = new Feed({ more: accessLogService(this.#flows), silent: () => host.log('warn', TOO_OLD_TO_TELL) });
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -65,6 +74,7 @@ export class EnvoyEngine implements Engine {
     if (!this.#child) await this.#start();
     const failed = this.failed.then((error) => Promise.reject(error));
     const late = await Promise.race([this.#admin.inForce(() => this.#feed.isSettled, IN_FORCE_MS), failed]);
+    await this.#flows.follow();
     return [...omitted, ...this.#feed.refusals, ...late];
   }
 
@@ -76,17 +86,20 @@ export class EnvoyEngine implements Engine {
     this.#closing = true;
     if (this.#child && this.#child.exitCode === null) {
       await this.#admin.drain(graceMs).catch(() => {});
+      await this.#flows.complete(LAST_ENTRIES_MS);
       this.#child.kill('SIGTERM');
       await this.#exited;
     }
+    this.#unwatch?.();
+    this.#flows.close();
     await this.#front?.close();
     await this.#feed.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
   async #start(): Promise<void> {
-    const { binary, proxy, admin, concurrency, logLevel } = this.#options;
-    this.#front ??= await createAdminFront(this.#admin.socketPath, admin);
+    const { binary, proxy, admin, concurrency, logLevel, host } = this.#options;
+    this.#front ??= await createAdminFront(this.#admin.socketPath, admin, proxyFlows(proxy, host.flows));
     await this.#feed.listen(join(this.#folder, XDS_SOCKET));
     const bootstrap = envoyBootstrap({
       node: nodeJson(proxy),
@@ -100,7 +113,7 @@ export class EnvoyEngine implements Engine {
     const argv = ['-c', file, '--disable-hot-restart', '--log-level', logLevel, '--file-flush-interval-msec', '50'];
     argv.push('--drain-time-s', '5', '--drain-strategy', 'immediate');
     if (concurrency > 0) argv.push('--concurrency', String(concurrency));
-    const child = spawnEnvoy(binary, argv, this.#options.environment);
+    const child = spawnEnvoy(binary, argv, host.environment);
     this.#child = child;
     this.#exited = new Promise((resolve) => {
       child.on('error', (error) => {

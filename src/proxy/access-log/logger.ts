@@ -14,15 +14,22 @@ import { typeNameOf, unpack } from '../../xds/unpack.ts';
 import type { RecordSink } from '../types.ts';
 import type { LogFiles, LogWriter } from './files.ts';
 import { compileFilter } from './filter.ts';
+import type { LogServices } from './services.ts';
+
+/** Before the names of the messages of loggers that send by gRPC (`services.ts`). */
+export const LOG_SERVICES = 'envoy.extensions.access_loggers.grpc.v3.';
 
 /** What access logs of one process share. */
 export interface AccessLogContext extends FormatContext {
   /** Open files; shared by all loggers, so that two of one path write to one descriptor. */
   readonly files: LogFiles;
+  /** Of loggers that send by gRPC; undefined where there are none. */
+  readonly services?: (() => LogServices | undefined) | undefined;
   /** 0 ≤ n < 2^53, for `runtime_filter` with a percentage. */
   readonly random: () => number;
 }
 
+type Take = (record: FormatRecord) => void;
 type Formatter = (record: FormatRecord) => string;
 
 interface Target {
@@ -31,16 +38,28 @@ interface Target {
 }
 
 export function compileLogger(config: AccessLog, context: AccessLogContext): RecordSink {
-  const { path, format } = target(config, context);
   const filter = config.filter && compileFilter(config.filter, context.random);
-  // Opened last: a refused resource leaves no empty file behind.
-  const writer: LogWriter = context.files.open(path);
-  if (!filter) return { record: (record) => writer.write(format(record)) };
+  const take = serviceLogger(config, context) ?? fileLogger(config, context);
+  if (!filter) return { record: take };
   return {
     record(record) {
-      if (filter(record)) writer.write(format(record));
+      if (filter(record)) take(record);
     },
   };
+}
+
+/** Undefined for a logger of another kind. */
+function serviceLogger({ name, configType }: AccessLog, { services }: AccessLogContext): Take | undefined {
+  const any = configType.case === 'typedConfig' ? configType.value : undefined;
+  if (!any || !typeNameOf(any).startsWith(LOG_SERVICES)) return undefined;
+  return services?.()?.logger(any, `access log "${name}"`);
+}
+
+/** A file is opened last: a refused resource leaves no empty one behind. */
+function fileLogger(config: AccessLog, context: AccessLogContext): Take {
+  const { path, format } = target(config, context);
+  const writer: LogWriter = context.files.open(path);
+  return (record) => writer.write(format(record));
 }
 
 function target(config: AccessLog, context: FormatContext): Target {
@@ -70,7 +89,7 @@ function target(config: AccessLog, context: FormatContext): Target {
     default:
       throw new SallyportError(
         'xds-unsupported',
-        `${where}: loggers of type "${typeNameOf(any)}" are not supported; use a file, stdout or stderr`,
+        `${where}: loggers of type "${typeNameOf(any)}" are not supported; use a file, stdout, stderr or a service by gRPC`,
       );
   }
 }

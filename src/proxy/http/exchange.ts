@@ -22,7 +22,7 @@ import type { DownstreamStream, ExchangePhase, ForwardedExchange, ManagerCore } 
 import { FilterWait } from './filter-wait.ts';
 import { Forward, noCluster } from './forward.ts';
 import { HeldBody } from './held-body.ts';
-import { hasWholeResponse, nameRequest, requestRecord } from './request-record.ts';
+import { hasWholeResponse, nameCluster, nameRequest, requestRecord } from './request-record.ts';
 import { type StreamTimeout, StreamTimeouts, type TimedStream, timeoutReply } from './stream-timeouts.ts';
 import { unaudited } from './unaudited.ts';
 
@@ -193,8 +193,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
       return;
     }
     if (unbound) record.connectionTerminationDetails = unbound.audit;
-    record.upstreamCluster = cluster.name;
-    record.clusterMetadata = cluster.config.metadata?.filterMetadata;
+    nameCluster(record, cluster);
     core.deps.sink.begin?.(record);
     if (action.idleTimeoutMs !== undefined) this.setIdleTimeout(action.idleTimeoutMs);
     this.phase = 'forwarding';
@@ -365,7 +364,8 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     const action = this.route?.action;
     if (action?.kind !== 'forward') return;
     const name = action.choose(this.head)?.cluster;
-    if (name !== undefined && this.core.deps.clusters.get(name)) this.record.upstreamCluster = name;
+    const cluster = name === undefined ? undefined : this.core.deps.clusters.get(name);
+    if (cluster) nameCluster(this.record, cluster);
   }
 
   #sendHead(status: number, headers: HeaderMap, end: boolean, phase: 'responding' | 'tunnel'): void {

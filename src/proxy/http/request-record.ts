@@ -1,7 +1,7 @@
 /** The access-log record of a request, begun when its head is there. */
 import type { Head } from '../../http/head.ts';
 import { newRecord } from '../record.ts';
-import type { AccessRecord } from '../types.ts';
+import type { AccessRecord, Cluster } from '../types.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
 import type { HttpManagerDeps } from './contract.ts';
 
@@ -21,6 +21,12 @@ export function nameRequest(record: AccessRecord, { method, path, authority }: H
   record.method = method;
   record.path = path;
   record.authority = authority;
+}
+
+/** Where its route leads it. */
+export function nameCluster(record: AccessRecord, { name, config }: Cluster): void {
+  record.upstreamCluster = name;
+  record.clusterMetadata = config.metadata?.filterMetadata;
 }
 
 /** Whether an HTTP/1 client has all that the head promised: it may leave then, though the upstream's own end of the response is yet to come. */

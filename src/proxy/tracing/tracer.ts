@@ -6,8 +6,10 @@ import type { Direction } from '../../http/response.ts';
 import type { TraceContext } from '../../http/tracing/context.ts';
 import type { TracingOptions } from '../../http/tracing/settings.ts';
 import { customTag, type SpanOptions, spansOf } from '../../http/tracing/span.ts';
+import type { Span } from '../../xds/gen/opentelemetry/trace_pb.js';
+import { Exporter } from '../exporter.ts';
 import type { StatsRegistry } from '../stats/index.ts';
-import { Collector } from './collector.ts';
+import { spansCall, spansTaken } from './collector.ts';
 
 export interface TracersOptions {
   readonly ask: (call: SideCall, done: (answer: SideAnswer | undefined) => void) => void;
@@ -19,9 +21,9 @@ export interface TracersOptions {
 
 export class Tracer {
   readonly #options: SpanOptions;
-  readonly #collector: Collector;
+  readonly #collector: Exporter<Span>;
 
-  constructor(options: SpanOptions, collector: Collector) {
+  constructor(options: SpanOptions, collector: Exporter<Span>) {
     this.#options = options;
     this.#collector = collector;
   }
@@ -35,7 +37,7 @@ export class Tracer {
 /** The tracers of one thread: those that send to the same collector share its batches. */
 export class Tracers {
   readonly #options: TracersOptions;
-  readonly #collectors = new Map<string, Collector>();
+  readonly #collectors = new Map<string, Exporter<Span>>();
 
   constructor(options: TracersOptions) {
     this.#options = options;
@@ -52,7 +54,8 @@ export class Tracers {
         registry.counter('tracing.opentelemetry.spans_sent'),
         registry.counter('tracing.opentelemetry.spans_dropped'),
       ];
-      collector = new Collector({ target, serviceName, ask, sent, dropped });
+      const callOf = (spans: readonly Span[]) => spansCall(spans, target, serviceName);
+      collector = new Exporter({ callOf, isTaken: spansTaken, ask, sent, dropped });
       this.#collectors.set(key, collector);
     }
     return new Tracer({ direction, mostOfPath, always, tags: tags.map((tag) => customTag(tag, environment)) }, collector);

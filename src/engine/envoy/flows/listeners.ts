@@ -1,0 +1,186 @@
+/**
+ * Has an Envoy of ours tell of its calls: its listeners send their access log, by gRPC, to the socket at which it is served. Whoever serves an Envoy adds
+ * this to what it serves; what the control plane makes, and Envoys of others get, does not have it.
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { anyPack, DurationSchema } from '@bufbuild/protobuf/wkt';
+import { contentHash } from '../../../xds/encode.ts';
+import { CONTROL_PLANE_CLUSTER } from '../../../xds/envoy-bootstrap.ts';
+import { isFromRelease } from '../../../xds/envoy-version.ts';
+import {
+  type AccessLog,
+  type AccessLogFilter,
+  AccessLogFilterSchema,
+  AccessLogSchema,
+} from '../../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
+import type { Node } from '../../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { ApiVersion } from '../../../xds/gen/envoy/config/core/v3/config_source_pb.js';
+import type { FilterChain } from '../../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { type Listener, ListenerSchema } from '../../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { AccessLogType } from '../../../xds/gen/envoy/data/accesslog/v3/accesslog_pb.js';
+import {
+  CommonGrpcAccessLogConfigSchema,
+  HttpGrpcAccessLogConfigSchema,
+} from '../../../xds/gen/envoy/extensions/access_loggers/grpc/v3/als_pb.js';
+import {
+  type HttpConnectionManager,
+  HttpConnectionManager_HcmAccessLogOptionsSchema,
+  HttpConnectionManagerSchema,
+} from '../../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import {
+  type TcpProxy,
+  TcpProxy_TcpAccessLogOptionsSchema,
+  TcpProxySchema,
+} from '../../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { SALLYPORT_METADATA } from '../../../xds/names.ts';
+import { EncodedList, ResourceTable } from '../../../xds/resource-table.ts';
+import type { EncodedResource } from '../../../xds/resources.ts';
+import { typeNameOf, unpack } from '../../../xds/unpack.ts';
+import { type EncodedSet, listIn } from '../../../xds/update.ts';
+
+/** The first 1.x that was seen to have all that flows are made of. */
+export const FIRST_THAT_TELLS = 40;
+
+export function tellsOfCalls(node: Node): boolean {
+  return isFromRelease(node, FIRST_THAT_TELLS);
+}
+
+/** What entries say besides, by name; Envoy writes `-` for what is not there. */
+const TAGS = {
+  serverName: '%REQUESTED_SERVER_NAME%',
+  directLocalAddress: '%DOWNSTREAM_DIRECT_LOCAL_ADDRESS%',
+  /** In the order in which they came up. */
+  flags: '%RESPONSE_FLAGS%',
+  /** Entries themselves name it where a server was chosen alone. */
+  cluster: '%UPSTREAM_CLUSTER_RAW%',
+  routeOrigins: `%METADATA(ROUTE:${SALLYPORT_METADATA}:origins)%`,
+  routeRefusal: `%METADATA(ROUTE:${SALLYPORT_METADATA}:refusal)%`,
+  clusterOrigins: `%METADATA(CLUSTER:${SALLYPORT_METADATA}:origins)%`,
+  clusterRefusal: `%METADATA(CLUSTER:${SALLYPORT_METADATA}:refusal)%`,
+} as const;
+export type Tag = keyof typeof TAGS;
+
+/** Key of Envoy's runtime: percent of the calls whose beginnings are told. */
+export const BEGINNINGS = 'sallyport.beginnings';
+
+/** How long Envoy may hold an entry back, ms. */
+const FLUSH_MS = 100;
+
+const made = new WeakMap<EncodedSet, EncodedSet>();
+const ofResource = new WeakMap<EncodedResource, EncodedResource>();
+
+/** The set with listeners that tell. The access log service is where the control plane is. */
+export function tellingSet(set: EncodedSet): EncodedSet {
+  let telling = made.get(set);
+  if (!telling) {
+    const listeners = listIn(set, 'listener').all.map((listener) => tellingResource(listener));
+    const others = (['cluster', 'endpoint', 'secret', 'route', 'nameTable'] as const).map((type) => listIn(set, type));
+    telling = { version: `${set.version} telling`, resources: new ResourceTable([...others, new EncodedList('listener', listeners)]) };
+    made.set(set, telling);
+  }
+  return telling;
+}
+
+function tellingResource(resource: EncodedResource): EncodedResource {
+  let telling = ofResource.get(resource);
+  if (!telling) {
+    const bytes = tellingListener(resource.bytes);
+    telling = { type: 'listener', name: resource.name, version: contentHash(bytes), bytes };
+    ofResource.set(resource, telling);
+  }
+  return telling;
+}
+
+/** A listener, encoded, with the log. Throws for bytes that are none. */
+export function tellingListener(bytes: Uint8Array): Uint8Array {
+  const listener = fromBinary(ListenerSchema, bytes);
+  // What passes there has passed another listener.
+  if (listener.listenerSpecifier.case === 'internalListener') return bytes;
+  addLogs(listener);
+  return toBinary(ListenerSchema, listener);
+}
+
+function addLogs(listener: Listener): void {
+  // Connections that no filter chain takes: the filters tell of the others.
+  const refused = create(AccessLogFilterSchema, { filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } } });
+  listener.accessLog.push(flowLog(refused));
+  const chains = [...listener.filterChains, ...(listener.defaultFilterChain ? [listener.defaultFilterChain] : [])];
+  for (const chain of chains) addToChain(chain);
+}
+
+function addToChain({ filters }: FilterChain): void {
+  for (const { name, configType } of filters) {
+    if (configType.case !== 'typedConfig') continue;
+    const type = typeNameOf(configType.value);
+    if (type === HttpConnectionManagerSchema.typeName)
+      configType.value = anyPack(HttpConnectionManagerSchema, tellingManager(unpack(configType.value, HttpConnectionManagerSchema, name)));
+    else if (type === TcpProxySchema.typeName)
+      configType.value = anyPack(TcpProxySchema, tellingProxy(unpack(configType.value, TcpProxySchema, name)));
+  }
+}
+
+function tellingManager(manager: HttpConnectionManager): HttpConnectionManager {
+  manager.accessLogOptions ??= create(HttpConnectionManager_HcmAccessLogOptionsSchema);
+  const options = manager.accessLogOptions;
+  if (!options.flushAccessLogOnNewRequest && !manager.flushAccessLogOnNewRequest)
+    for (const log of manager.accessLog) log.filter = without(AccessLogType.DownstreamStart, log.filter);
+  manager.accessLog.push(flowLog(ended(AccessLogType.DownstreamStart, AccessLogType.DownstreamEnd)));
+  options.flushAccessLogOnNewRequest = true;
+  // Envoy takes the old fields or the new ones.
+  manager.flushAccessLogOnNewRequest = false;
+  if (manager.accessLogFlushInterval) options.accessLogFlushInterval ??= manager.accessLogFlushInterval;
+  delete manager.accessLogFlushInterval;
+  return manager;
+}
+
+function tellingProxy(proxy: TcpProxy): TcpProxy {
+  proxy.accessLogOptions ??= create(TcpProxy_TcpAccessLogOptionsSchema);
+  const options = proxy.accessLogOptions;
+  if (!options.flushAccessLogOnConnected && !proxy.flushAccessLogOnConnected)
+    for (const log of proxy.accessLog) log.filter = without(AccessLogType.TcpUpstreamConnected, log.filter);
+  proxy.accessLog.push(flowLog(ended(AccessLogType.TcpUpstreamConnected, AccessLogType.TcpConnectionEnd)));
+  options.flushAccessLogOnConnected = true;
+  proxy.flushAccessLogOnConnected = false;
+  if (proxy.accessLogFlushInterval) options.accessLogFlushInterval ??= proxy.accessLogFlushInterval;
+  delete proxy.accessLogFlushInterval;
+  return proxy;
+}
+
+/** Logs of others hear of no beginnings that they did not hear of before. */
+function without(type: AccessLogType, filter: AccessLogFilter | undefined): AccessLogFilter {
+  const others = create(AccessLogFilterSchema, { filterSpecifier: { case: 'logTypeFilter', value: { types: [type], exclude: true } } });
+  if (!filter) return others;
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'andFilter', value: { filters: [others, filter] } } });
+}
+
+/** Ends, and beginnings while somebody watches. */
+function ended(begin: AccessLogType, end: AccessLogType): AccessLogFilter {
+  const watched = create(AccessLogFilterSchema, {
+    filterSpecifier: { case: 'runtimeFilter', value: { runtimeKey: BEGINNINGS, percentSampled: {}, useIndependentRandomness: true } },
+  });
+  const begins = create(AccessLogFilterSchema, {
+    filterSpecifier: { case: 'andFilter', value: { filters: [ofType(begin), watched] } },
+  });
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'orFilter', value: { filters: [ofType(end), begins] } } });
+}
+
+function ofType(type: AccessLogType): AccessLogFilter {
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'logTypeFilter', value: { types: [type] } } });
+}
+
+/**
+ * The logger of requests, for connections too: it gives entries up when too many wait, and counts them, where the logger of connections
+ * (`envoy.access_loggers.tcp_grpc`) keeps them all.
+ */
+function flowLog(filter: AccessLogFilter): AccessLog {
+  const commonConfig = create(CommonGrpcAccessLogConfigSchema, {
+    logName: 'sallyport.flows',
+    grpcService: { targetSpecifier: { case: 'envoyGrpc', value: { clusterName: CONTROL_PLANE_CLUSTER } } },
+    transportApiVersion: ApiVersion.V3,
+    bufferFlushInterval: create(DurationSchema, { nanos: FLUSH_MS * 1_000_000 }),
+    customTags: Object.entries(TAGS).map(([tag, value]) => ({ tag, type: { case: 'value' as const, value } })),
+  });
+  const config = create(HttpGrpcAccessLogConfigSchema, { commonConfig });
+  const configType = { case: 'typedConfig' as const, value: anyPack(HttpGrpcAccessLogConfigSchema, config) };
+  return create(AccessLogSchema, { name: 'envoy.access_loggers.http_grpc', filter, configType });
+}
