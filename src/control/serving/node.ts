@@ -6,6 +6,7 @@ import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import { spiffeId } from '../../lib/spiffe.ts';
 import type { Mesh } from '../../translate/model.ts';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { FIRST_THAT_COUNTS } from '../../xds/istio-stats.ts';
 import { COUNTS_BY } from '../../xds/node.ts';
 
 const FORM = 'TYPE~ADDRESS~NAME.NAMESPACE~DOMAIN, e.g. sidecar~10.1.2.3~cart.shop~shop.svc.cluster.local';
@@ -51,15 +52,13 @@ export function proxyOfNode(node: NodeParts): ProxyIdentity {
 }
 
 const STATS_LOGGER = 'envoy.access_loggers.stats';
-/** The first 1.x whose logger keeps within a number of series. */
-const FIRST_WITH_LIMITS = 39;
 
 /** An Envoy that lacks the logger would refuse each listener that has it. */
 function countsBy({ metadata = {}, extensions, userAgentVersionType: agent }: NodeParts): Pick<ProxyIdentity, 'countsBy'> {
   const said = textOf(COUNTS_BY, metadata);
   if (said === 'embedded') return { countsBy: said };
   const version = agent.case === 'userAgentBuildVersion' ? agent.value.version : undefined;
-  const isNew = version !== undefined && (version.majorNumber > 1 || version.minorNumber >= FIRST_WITH_LIMITS);
+  const isNew = version !== undefined && (version.majorNumber > 1 || version.minorNumber >= FIRST_THAT_COUNTS);
   return said === 'envoy' && isNew && extensions.some(({ name }) => name === STATS_LOGGER) ? { countsBy: said } : {};
 }
 

@@ -4,16 +4,20 @@
  */
 import { request as ask, type IncomingMessage, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
+import type { JsonObject } from '@bufbuild/protobuf';
 import { type AdminAddress, type AdminServer, serveAdmin } from '../../admin/index.ts';
 import { createLocalServer } from '../../lib/local-server.ts';
+import { istioMetrics } from './istio-metrics.ts';
 
-/** Rejects as `serveAdmin`. */
-export function createAdminFront(socketPath: string, at: AdminAddress): Promise<AdminServer> {
-  const server = createLocalServer((request, response) => passOn(socketPath, request, response));
+/** Rejects as `serveAdmin`. @param node metadata of Envoy's xDS node: metrics are then shown as Istio's */
+export function createAdminFront(socketPath: string, at: AdminAddress, node?: JsonObject): Promise<AdminServer> {
+  const server = createLocalServer((request, response) => passOn(socketPath, request, response, node));
   return serveAdmin(server, at);
 }
 
-function passOn(socketPath: string, request: IncomingMessage, response: ServerResponse): void {
+const METRICS = '/stats/prometheus';
+
+function passOn(socketPath: string, request: IncomingMessage, response: ServerResponse, node: JsonObject | undefined): void {
   const { method, url: path } = request;
   // Bodies mean nothing to Envoy's endpoints; what they take stands in the query.
   request.resume();
@@ -25,7 +29,8 @@ function passOn(socketPath: string, request: IncomingMessage, response: ServerRe
       'cache-control': 'no-cache, max-age=0',
       'x-content-type-options': 'nosniff',
     });
-    pipeline(answer, response, () => undefined);
+    const shown = node && path?.split('?')[0] === METRICS ? [answer, istioMetrics(node)] : [answer];
+    pipeline([...shown, response], () => undefined);
   });
   asked.on('error', (error) => {
     if (response.headersSent) response.destroy();
