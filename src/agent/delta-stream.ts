@@ -1,6 +1,7 @@
 /**
  * One stream of an Envoy, incremental and aggregated, between it and its control plane. Everything passes as it is but for secrets: the workload's own
- * (`OWN_SECRETS`) are given here, and never asked of the control plane, so that its key is nowhere else. Knows nothing of gRPC.
+ * (`OWN_SECRETS`) are given here, and never asked of the control plane, so that its key is nowhere else. What the agent itself wants to know (roots, names)
+ * it asks within the same stream, as Istio's does. Knows nothing of gRPC.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
@@ -12,7 +13,7 @@ import {
   ResourceSchema,
 } from '../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { ROOT_SECRET } from '../xds/names.ts';
-import { TYPE_URL } from '../xds/resources.ts';
+import { type ResourceType, TYPE_URL } from '../xds/resources.ts';
 import { lastValue } from '../xds/wire.ts';
 import { OWN_SECRETS, type Secrets, textIn } from './secrets.ts';
 
@@ -22,6 +23,8 @@ export interface DeltaStreamOptions {
   readonly toControlPlane: (request: Uint8Array) => void;
   /** The control plane says whom the mesh trusts (PEM); undefined: nobody asks it. */
   readonly rootsCame?: ((roots: string) => void) | undefined;
+  /** The control plane says the names of the mesh (an encoded table); undefined: nobody asks it. */
+  readonly namesCame?: ((table: Uint8Array) => void) | undefined;
   /** Envoy did not take a secret that it was given here. */
   readonly refused: (reason: string) => void;
 }
@@ -52,7 +55,7 @@ export class DeltaStream {
 
   /** Throws for what is no request. */
   fromEnvoy(bytes: Uint8Array): void {
-    if (this.#begun && !isSecrets(bytes, REQUEST_TYPE_URL)) {
+    if (this.#begun && !hasType(bytes, REQUEST_TYPE_URL, SECRETS)) {
       this.#options.toControlPlane(bytes);
       return;
     }
@@ -67,7 +70,11 @@ export class DeltaStream {
 
   /** Throws for what is no response. */
   fromControlPlane(bytes: Uint8Array): void {
-    if (!isSecrets(bytes, RESPONSE_TYPE_URL)) {
+    if (this.#options.namesCame && hasType(bytes, RESPONSE_TYPE_URL, NAMES)) {
+      this.#takeNames(bytes, this.#options.namesCame);
+      return;
+    }
+    if (!hasType(bytes, RESPONSE_TYPE_URL, SECRETS)) {
       this.#options.toEnvoy(bytes);
       return;
     }
@@ -111,10 +118,19 @@ export class DeltaStream {
     if (this.#begun) return;
     this.#begun = true;
     if (this.#options.rootsCame) this.#request({ resourceNamesSubscribe: [ROOT_SECRET] });
+    if (this.#options.namesCame) this.#request({}, 'nameTable');
   }
 
-  #request(about: { readonly responseNonce?: string; readonly resourceNamesSubscribe?: string[] }): void {
-    const request = create(DeltaDiscoveryRequestSchema, { typeUrl: TYPE_URL.secret, ...about });
+  /** There is one table, whatever it is called. */
+  #takeNames(bytes: Uint8Array, namesCame: (table: Uint8Array) => void): void {
+    const { nonce, resources } = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+    const table = resources[0]?.resource?.value;
+    if (table) namesCame(table);
+    this.#request({ responseNonce: nonce }, 'nameTable');
+  }
+
+  #request(about: { readonly responseNonce?: string; readonly resourceNamesSubscribe?: string[] }, type: ResourceType = 'secret'): void {
+    const request = create(DeltaDiscoveryRequestSchema, { typeUrl: TYPE_URL[type], ...about });
     this.#options.toControlPlane(toBinary(DeltaDiscoveryRequestSchema, request));
   }
 
@@ -136,8 +152,9 @@ export class DeltaStream {
 }
 
 const SECRETS = Buffer.from(TYPE_URL.secret);
+const NAMES = Buffer.from(TYPE_URL.nameTable);
 
-function isSecrets(bytes: Uint8Array, field: number): boolean {
+function hasType(bytes: Uint8Array, field: number, type: Buffer): boolean {
   const typeUrl = lastValue(bytes, field);
-  return typeUrl !== undefined && SECRETS.equals(typeUrl);
+  return typeUrl !== undefined && type.equals(typeUrl);
 }
