@@ -73,7 +73,7 @@ export function compileFilters(
     if (OBSERVING_FILTERS.has(type)) continue;
     const compile = REGISTRY.get(type);
     if (!compile && !config.isOptional && lacking === 'refuse') {
-      throw new SallyportError('xds-unsupported', `${where}: ${type || 'a filter without typed_config'} is not supported`);
+      throw new SallyportError('xds-unsupported', `${where}: ${type || withoutType(config)} is not supported`);
     }
     const filter = config.disabled ? undefined : compile?.(config, where, options);
     if (filter) filters.push(filter);
@@ -81,6 +81,10 @@ export function compileFilters(
   if (!filters.at(-1)?.router)
     throw new SallyportError('xds-invalid', `HTTP connection manager "${statPrefix}": the last filter must be the router`);
   return filters;
+}
+
+function withoutType({ configType }: HttpFilterConfig): string {
+  return configType.case === 'configDiscovery' ? 'config_discovery (ECDS)' : 'a filter without typed_config';
 }
 
 function anyOf({ configType }: HttpFilterConfig) {
