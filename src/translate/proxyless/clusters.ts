@@ -24,7 +24,7 @@ const OUTBOUND = 'outbound|';
 export function proxylessClusters({ clusters, endpoints }: XdsResources): Pick<XdsResources, 'clusters' | 'endpoints'> {
   const byName = new Map(endpoints.map((each) => [each.clusterName, each]));
   const others = clusters.filter(({ name }) => name.startsWith(OUTBOUND)).map((cluster) => clusterOf(cluster, byName.get(cluster.name)));
-  const all = [closedCluster({ name: BLACK_HOLE_CLUSTER }), ...others];
+  const all = [BLACK_HOLE, ...others];
   return { clusters: all.map(({ cluster }) => cluster), endpoints: all.flatMap(({ endpoints: own }) => own ?? []) };
 }
 
@@ -100,6 +100,8 @@ const OVER_EDS = {
   clusterDiscoveryType: { case: 'type', value: Discovery.EDS },
   edsClusterConfig: { edsConfig: adsSource() },
 } as const;
+
+const BLACK_HOLE = closedCluster({ name: BLACK_HOLE_CLUSTER });
 
 /** In turn, as Istio has it for gRPC where no rule says anything; which is all that every gRPC knows beside hash rings. */
 function loadBalancing({ lbPolicy, lbConfig }: Cluster): Pick<Cluster, 'lbPolicy' | 'lbConfig'> {

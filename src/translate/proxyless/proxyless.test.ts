@@ -75,3 +75,11 @@ test('a cluster looks up one name, has endpoints with weights, or none', () => {
     ['outbound|80||two.example.com'],
   ]);
 });
+
+test('what did not change is the same message', () => {
+  const { resources: sidecar } = translated(MESH);
+  const before = proxylessResources(sidecar, { namespace: 'default' });
+  const after = proxylessResources({ ...sidecar, secrets: [] }, { namespace: 'default' });
+  for (const list of ['listeners', 'routes', 'clusters', 'endpoints'] as const)
+    before[list].forEach((message, i) => assert.equal(after[list][i], message, list));
+});

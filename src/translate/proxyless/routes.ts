@@ -1,5 +1,6 @@
 /** The routes of each host and port: a sidecar's, without what gRPC would refuse them for. */
 import { create } from '@bufbuild/protobuf';
+import { Memo } from '../../lib/memo.ts';
 import {
   type RetryPolicy,
   RetryPolicySchema,
@@ -37,11 +38,15 @@ function hostsOf(routes: RouteConfiguration): Hosts {
   return found;
 }
 
+const kept = new Memo<RouteConfiguration>();
+
 /** A port that is not HTTP has no routes; whoever calls it is told so. */
-function routesOf({ name, host, port }: Target, byName: ReadonlyMap<string, Hosts>): RouteConfiguration {
+function routesOf({ name, host, port, cluster }: Target, byName: ReadonlyMap<string, Hosts>): RouteConfiguration {
   const found = [String(port), `${host}:${port}`].map((each) => byName.get(each)).map((each) => each && hostFor(each, host, port));
   const virtualHost = found.find((each) => each !== undefined);
-  return create(RouteConfigurationSchema, { name, virtualHosts: virtualHost ? [madeOf(virtualHost)] : [] });
+  return kept.get([cluster], [virtualHost], () =>
+    create(RouteConfigurationSchema, { name, virtualHosts: virtualHost ? [madeOf(virtualHost)] : [] }),
+  );
 }
 
 /** As a proxy chooses among domains; of those that take everything none is this host's. */

@@ -6,14 +6,17 @@ export interface Target {
   readonly port: number;
   /** Of its cluster, and of its route configuration, as in Istio. */
   readonly name: string;
+  /** The sidecar's: what is made of it is kept for as long. */
+  readonly cluster: Cluster;
 }
 
 const OUTBOUND = /^outbound\|(\d+)\|\|([^|*]+)$/;
 
 /** In the order of their names. */
 export function targetsOf(clusters: readonly Cluster[]): readonly Target[] {
-  return clusters.flatMap(({ name }) => {
+  return clusters.flatMap((cluster) => {
+    const { name } = cluster;
     const [, port, host] = OUTBOUND.exec(name) ?? [];
-    return port === undefined || host === undefined ? [] : [{ host, port: Number(port), name }];
+    return port === undefined || host === undefined ? [] : [{ host, port: Number(port), name, cluster }];
   });
 }
