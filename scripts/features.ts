@@ -79,7 +79,7 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
     note:
       'Access logs: the files of `envoyFileAccessLog` providers (and of `envoy`), and the services of `envoyHttpAls` and `envoyTcpAls`, from both engines; other providers, and services that cannot be reached, are reported and get nothing, and where none is left the mesh’s `accessLogFile` counts. A filter is understood where it is made of comparisons of ' +
       '`response.code`, of `request.method`, `request.path`, `request.host` and `request.scheme` with `==` and `!=`, of `has(request.headers…)`, `&&`, `||`, `!` and parentheses; of another one everything is logged, and it is reported. ' +
-      'At gateways and for outgoing calls the mode is CLIENT. Metrics: on the embedded data plane, and on Envoys beside `sallyport agent`; which values labels can be set to stands in compatibility.md. ' +
+      'At gateways and for outgoing calls the mode is CLIENT. Metrics: on the embedded data plane, and on Envoys beside `sallyport agent` or with `--engine envoy`; which values labels can be set to stands in compatibility.md. ' +
       'Tracing: spans go to providers of type opentelemetry, over gRPC or HTTP, from both engines; other providers and samplers are reported and get none.',
     exceptions: [
       { path: 'targetRef', status: 'no effect', note: 'what is attached is not looked at' },

@@ -11,7 +11,7 @@ import { CHANNEL_OPTIONS } from '../xds/ads/channel-options.ts';
 import { serverNameFor } from '../xds/ads/client-credentials.ts';
 import { DeltaStream, type DeltaStreamOptions } from './delta-stream.ts';
 
-export interface AdsProxyOptions extends Pick<DeltaStreamOptions, 'secrets' | 'rootsCame' | 'refused' | 'tells'> {
+export interface AdsProxyOptions extends Pick<DeltaStreamOptions, 'secrets' | 'rootsCame' | 'namesCame' | 'refused' | 'tells'> {
   /** What else is served at the socket, by path. */
   readonly more: ReadonlyMap<string, Handler>;
   /** Path of the socket. */
@@ -96,10 +96,11 @@ class Passage implements CallListener {
     this.#envoy = envoy;
     this.#options = options;
     this.#told = told;
-    const { secrets, rootsCame, refused, tells } = options;
+    const { secrets, rootsCame, namesCame, refused, tells } = options;
     this.#stream = new DeltaStream({
       secrets,
       rootsCame,
+      namesCame,
       refused,
       tells,
       toEnvoy: (response) => this.#write(response),

@@ -24,6 +24,7 @@ import { nodeJson } from '../xds/node.ts';
 import { type AdsProxy, type AdsProxyEvent, startAdsProxy } from './ads-proxy.ts';
 import type { AppProbes } from './app-probes.ts';
 import { requestCertificate } from './ca-client.ts';
+import { AgentDns, type StartDns } from './dns.ts';
 import { ADMIN_SOCKET, EnvoyChild } from './envoy.ts';
 import { CaIdentity, type IdentityEvent } from './identity.ts';
 import { rootsCame } from './mesh-roots.ts';
@@ -52,6 +53,8 @@ export interface AgentOptions {
   readonly metrics: SocketAddress;
   readonly appMetrics: string | undefined;
   readonly probes: AppProbes;
+  /** Serves the names of the mesh; undefined: nobody does. */
+  readonly startDns?: StartDns | undefined;
   /** How long Envoy drains before it ends, ms. */
   readonly drainMs: number;
   /** Where calls can be watched. */
@@ -107,6 +110,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
   const notReady = async () => {
     if (closed) return 'Envoy drains';
     if (!secrets.complete) return 'there is no identity yet';
+    if (dns && !dns.ready) return 'the names of the mesh have not come';
     // Where it was ready once, what is new may warm while the rest is served.
     if (!(await admin.isReady()) && !ready) return 'Envoy waits for its configuration';
     if (!ready) {
@@ -126,6 +130,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
     unwatch?.();
     flows.close();
     proxy?.close();
+    await dns?.close();
     for (const server of servers) await server.close();
     rmSync(folder, { recursive: true, force: true });
   };
@@ -133,6 +138,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
   const failed = new Promise<unknown>((resolve) => {
     fail = resolve;
   });
+  const dns = options.startDns && new AgentDns(options.startDns, fail);
   try {
     source = identitySource(options, way, tell);
     const { notAfter } = source;
@@ -147,7 +153,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
       }),
     );
     if (options.admin.port > 0)
-      servers.push(await createAdminFront(admin.socketPath, options.admin, proxyFlows(options.identity, options.flows)));
+      servers.push(await createAdminFront(admin.socketPath, options.admin, { flows: proxyFlows(options.identity, options.flows) }));
   } catch (error) {
     await end();
     throw error;
@@ -171,6 +177,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
         return metadata;
       },
       // Whom a provider's workloads trust is the provider's to say.
+      namesCame: dns && ((table) => dns.take(table)),
       rootsCame: source?.provided ? undefined : (roots) => rootsCame(roots, { secrets, renew: () => void source?.renew(), refused }),
       refused,
       tell,

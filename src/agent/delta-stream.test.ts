@@ -6,22 +6,25 @@ import { rootSecret, workloadSecret } from '../ca/secrets.ts';
 import { Redacted } from '../lib/redacted.ts';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from '../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
+import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import { TYPE_URL } from '../xds/resources.ts';
 import { DeltaStream } from './delta-stream.ts';
 import { Secrets } from './secrets.ts';
 
 const own = (key: string) => workloadSecret('chain', new Redacted(Buffer.from(key)));
 
-function stream() {
+function stream(names = false) {
   const secrets = new Secrets();
   secrets.put(own('one'), rootSecret('roots'));
   const [requests, responses, roots, refused]: [Uint8Array[], Uint8Array[], string[], string[]] = [[], [], [], []];
+  const tables: string[][] = [];
   const made = new DeltaStream({
     secrets,
     tells: true,
     toEnvoy: (bytes) => responses.push(bytes),
     toControlPlane: (bytes) => requests.push(bytes),
     rootsCame: (text) => roots.push(text),
+    namesCame: names ? (table) => tables.push(Object.keys(fromBinary(NameTableSchema, table).table)) : undefined,
     refused: (reason) => refused.push(reason),
   });
   const asks = (type: keyof typeof TYPE_URL, request: MessageInitShape<typeof DeltaDiscoveryRequestSchema> = {}) => {
@@ -42,7 +45,7 @@ function stream() {
   /** What has come since it was last asked. */
   const told = () => requests.splice(0).map((bytes) => fromBinary(DeltaDiscoveryRequestSchema, bytes));
   const given = () => responses.splice(0).map((bytes) => fromBinary(DeltaDiscoveryResponseSchema, bytes));
-  return { made, secrets, asks, answers, told, given, roots, refused };
+  return { made, secrets, asks, answers, told, given, roots, refused, tables };
 }
 
 const NODE = { id: 'router~127.0.0.1~a.shop~shop.svc.cluster.local' };
@@ -107,5 +110,21 @@ test('of the control plane’s secrets only others pass, and what Envoy says of 
   assert.deepEqual(
     told().map(({ responseNonce }) => responseNonce),
     ['n1'],
+  );
+});
+
+test('names are asked for and answered within the stream, and Envoy hears nothing of them', () => {
+  const { made, asks, told, given, tables } = stream(true);
+  asks('cluster', { node: NODE });
+  assert.ok(told().some(({ typeUrl }) => typeUrl === TYPE_URL.nameTable));
+  const value = toBinary(NameTableSchema, create(NameTableSchema, { table: { 'www.example.com': { ips: ['192.0.2.1'] } } }));
+  const resources = [{ name: '', version: '1', resource: { typeUrl: TYPE_URL.nameTable, value } }];
+  const response = create(DeltaDiscoveryResponseSchema, { typeUrl: TYPE_URL.nameTable, nonce: 'n', resources });
+  made.fromControlPlane(toBinary(DeltaDiscoveryResponseSchema, response));
+  assert.deepEqual(tables, [['www.example.com']]);
+  assert.deepEqual(given(), []);
+  assert.deepEqual(
+    told().map(({ typeUrl, responseNonce }) => [typeUrl, responseNonce]),
+    [[TYPE_URL.nameTable, 'n']],
   );
 });

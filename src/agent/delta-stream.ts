@@ -1,7 +1,7 @@
 /**
  * One stream of an Envoy, incremental and aggregated, between it and its control plane. Everything passes as it is but for secrets, the workload's own
  * (`OWN_SECRETS`) being given here and never asked of the control plane, so that its key is nowhere else, and for listeners, which are to tell of their
- * calls. Knows nothing of gRPC.
+ * calls. What the agent itself wants to know (roots, names) it asks within the same stream, as Istio's does. Knows nothing of gRPC.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { tellingListener, tellsOfCalls } from '../engine/envoy/flows/listeners.ts';
@@ -14,7 +14,7 @@ import {
   ResourceSchema,
 } from '../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { ROOT_SECRET } from '../xds/names.ts';
-import { TYPE_URL } from '../xds/resources.ts';
+import { type ResourceType, TYPE_URL } from '../xds/resources.ts';
 import { lastValue } from '../xds/wire.ts';
 import { OWN_SECRETS, type Secrets, textIn } from './secrets.ts';
 
@@ -26,6 +26,8 @@ export interface DeltaStreamOptions {
   readonly rootsCame?: ((roots: string) => void) | undefined;
   /** Listeners tell of their calls, where Envoy can. */
   readonly tells: boolean;
+  /** The control plane says the names of the mesh (an encoded table); undefined: nobody asks it. */
+  readonly namesCame?: ((table: Uint8Array) => void) | undefined;
   /** Envoy did not take a secret that it was given here. */
   readonly refused: (reason: string) => void;
 }
@@ -56,7 +58,7 @@ export class DeltaStream {
 
   /** Throws for what is no request. */
   fromEnvoy(bytes: Uint8Array): void {
-    if (this.#begun && !isOf(SECRETS, bytes, REQUEST_TYPE_URL)) {
+    if (this.#begun && !hasType(bytes, REQUEST_TYPE_URL, SECRETS)) {
       this.#options.toControlPlane(bytes);
       return;
     }
@@ -71,11 +73,15 @@ export class DeltaStream {
 
   /** Throws for what is no response. */
   fromControlPlane(bytes: Uint8Array): void {
-    if (this.#tells && isOf(LISTENERS, bytes, RESPONSE_TYPE_URL)) {
+    if (this.#tells && hasType(bytes, RESPONSE_TYPE_URL, LISTENERS)) {
       this.#options.toEnvoy(telling(bytes));
       return;
     }
-    if (!isOf(SECRETS, bytes, RESPONSE_TYPE_URL)) {
+    if (this.#options.namesCame && hasType(bytes, RESPONSE_TYPE_URL, NAMES)) {
+      this.#takeNames(bytes, this.#options.namesCame);
+      return;
+    }
+    if (!hasType(bytes, RESPONSE_TYPE_URL, SECRETS)) {
       this.#options.toEnvoy(bytes);
       return;
     }
@@ -123,10 +129,19 @@ export class DeltaStream {
     if (this.#begun) return;
     this.#begun = true;
     if (this.#options.rootsCame) this.#request({ resourceNamesSubscribe: [ROOT_SECRET] });
+    if (this.#options.namesCame) this.#request({}, 'nameTable');
   }
 
-  #request(about: { readonly responseNonce?: string; readonly resourceNamesSubscribe?: string[] }): void {
-    const request = create(DeltaDiscoveryRequestSchema, { typeUrl: TYPE_URL.secret, ...about });
+  /** There is one table, whatever it is called. */
+  #takeNames(bytes: Uint8Array, namesCame: (table: Uint8Array) => void): void {
+    const { nonce, resources } = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+    const table = resources[0]?.resource?.value;
+    if (table) namesCame(table);
+    this.#request({ responseNonce: nonce }, 'nameTable');
+  }
+
+  #request(about: { readonly responseNonce?: string; readonly resourceNamesSubscribe?: string[] }, type: ResourceType = 'secret'): void {
+    const request = create(DeltaDiscoveryRequestSchema, { typeUrl: TYPE_URL[type], ...about });
     this.#options.toControlPlane(toBinary(DeltaDiscoveryRequestSchema, request));
   }
 
@@ -149,8 +164,9 @@ export class DeltaStream {
 
 const SECRETS = Buffer.from(TYPE_URL.secret);
 const LISTENERS = Buffer.from(TYPE_URL.listener);
+const NAMES = Buffer.from(TYPE_URL.nameTable);
 
-function isOf(type: Buffer, bytes: Uint8Array, field: number): boolean {
+function hasType(bytes: Uint8Array, field: number, type: Buffer): boolean {
   const typeUrl = lastValue(bytes, field);
   return typeUrl !== undefined && type.equals(typeUrl);
 }

@@ -1,5 +1,6 @@
 /** `sallyport agent`: a stock Envoy with an identity of the mesh. */
 import { Command, Option } from 'commander';
+import type { StartDns } from '../agent/dns.ts';
 import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { addressOption, choiceOption, countOption, defaulted, durationOption, namespacedNameOption, socketOption } from './options.ts';
 import { say } from './say.ts';
@@ -24,6 +25,7 @@ interface Options extends WorkloadOptions {
   readonly appMetrics?: string;
   readonly appProbes: string;
   readonly drainDuration: number;
+  readonly dnsAddress?: SocketAddress;
 }
 
 /** Where Istio's pods have these. */
@@ -65,6 +67,11 @@ export function agentCommand(): Command {
         .env('ISTIO_KUBE_APP_PROBERS')
         .default('{}', ''),
     )
+    .option(
+      '--dns-address <address:port>',
+      "answer the names of the mesh there, on a loopback address, as Istio's agent does at 127.0.0.1:15053",
+      socketOption('127.0.0.1'),
+    )
     .addOption(defaulted('--drain-duration <duration>', 'how long Envoy drains at the end', durationOption, '5s'));
   return command.action(async (options: Options) => {
     const [{ startAgent }, { checkAgent }, { agentTeller }, { appProbes }, { findEnvoy }] = await Promise.all([
@@ -78,7 +85,8 @@ export function agentCommand(): Command {
     const probes = appProbes(options.appProbes);
     const envoy = findEnvoy(options.envoy, process.env.PATH ?? '');
     const { role, workload, adminAddress: admin, statusAddress: status, metricsAddress: metrics } = options;
-    const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics, probes };
+    const startDns = dnsAt(options.dnsAddress);
+    const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics, probes, startDns };
     const lineOf = agentTeller(hostPort(options.controller.address, options.controller.port));
     const { appMetrics, ttl: lifeMs, drainDuration: drainMs } = options;
     process.exitCode = await showing('agent', (flows) =>
@@ -95,4 +103,12 @@ export function agentCommand(): Command {
       ),
     );
   });
+}
+
+function dnsAt(at: SocketAddress | undefined): StartDns | undefined {
+  if (!at) return undefined;
+  return async (names) => {
+    const { createDnsServer } = await import('../proxy/dns/server.ts');
+    return createDnsServer({ address: { ip: at.address, port: at.port }, names, now: () => performance.now(), log: say });
+  };
 }

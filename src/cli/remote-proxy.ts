@@ -20,10 +20,14 @@ export async function serveRemote({ remote, tls, grace, watched }: RemoteProxyOp
   const credentials = () => clientCredentials(remote.target.address, readTls(tls));
   // What is wrong with the files now is the user's to mend; later it may be for a moment.
   credentials();
-  const { startServedRemote } = await import('../control/served-remote.ts');
+  const [{ startServedRemote }, { workloadIdentity }] = await Promise.all([
+    import('../control/served-remote.ts'),
+    import('../control/own-secrets.ts'),
+  ]);
+  const workload = workloadIdentity(remote.target, tls);
   return serve(
     async (ended) => ({
-      ...(await startServedRemote({ ...remote, credentials }, { ...engineHost, ...watched, say, ended })),
+      ...(await startServedRemote({ ...remote, credentials, workload }, { ...engineHost, ...watched, say, ended })),
       watch: () => {},
     }),
     { watch: false, grace },

@@ -25,6 +25,18 @@ export function remoteTeller(where: string): (event: RemoteEvent) => readonly st
         return [`waiting for the first configuration from ${where}: ${missingText(event.missing)}`];
       case 'gave-up':
         return [`the control plane has no answer for ${missingText(event.missing)}: what refers to that goes without it`];
+      case 'issued':
+        return [
+          `${event.first ? 'got' : 'renewed'} the certificate of ${event.identity}, good until ${new Date(event.notAfter).toISOString()}`,
+        ];
+      case 'not-issued':
+        return [
+          `${where} gives no certificate (${event.reason}): trying again; ${event.first ? NO_START : 'the one there is stays until it ends'}`,
+        ];
+      case 'no-identity':
+        return [
+          "the control plane leaves the workload's certificate to the proxy, which has none: what needs it is closed; give --xds-ca with --xds-token-file, or with --xds-cert and --xds-key",
+        ];
       case 'stale':
         ready = true;
         return [
@@ -56,6 +68,8 @@ export function remoteTeller(where: string): (event: RemoteEvent) => readonly st
 export function refusalLines(refused: readonly Refusal[]): string[] {
   return refused.map(({ resource, message }) => `${resource}: ${message}`);
 }
+
+const NO_START = 'the first configuration comes into force when there is one';
 
 const WHAT = {
   cluster: 'clusters',

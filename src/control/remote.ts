@@ -11,8 +11,10 @@ import { Connection, type ConnectionEvent, type ReconnectTimes } from '../xds/ad
 import type { Protocol } from '../xds/ads/subscription.ts';
 import { type Publication, SetCache } from '../xds/cache.ts';
 import { NodeSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import { WORKLOAD_SECRET } from '../xds/names.ts';
 import { nodeJson } from '../xds/node.ts';
 import { type KeptSet, laidOver, SetKeeper } from './kept-set.ts';
+import { OwnSecrets, type OwnSecretsEvent, type WorkloadIdentity } from './own-secrets.ts';
 
 export interface RemoteOptions {
   readonly identity: ProxyIdentity;
@@ -21,6 +23,8 @@ export interface RemoteOptions {
   readonly protocol: Protocol;
   /** Asked for each connection. */
   readonly credentials: () => ChannelCredentials;
+  /** For what the control plane leaves to the proxy; undefined: what needs an identity is closed then. */
+  readonly workload?: WorkloadIdentity | undefined;
   readonly admin: SocketAddress;
   /** Worker threads; 0 for as many as the machine has cores. */
   readonly concurrency: number;
@@ -43,6 +47,7 @@ export type Missing = AdsClient['missing'];
 
 export type RemoteEvent =
   | ConnectionEvent
+  | OwnSecretsEvent
   /** The start waits for this. */
   | { readonly kind: 'waiting'; readonly missing: Missing }
   /** No answer came for these names: what refers to them comes into force without them. */
@@ -103,19 +108,27 @@ export async function startRemoteProxy(
     try {
       kept = keeper.read();
       // What has come meanwhile is newer.
-      if (kept) cache.publish(KEY, { ...(received ? laidOver(kept.publication, received) : kept.publication), received });
+      if (kept) put({ ...(received ? laidOver(kept.publication, received) : kept.publication), received }, true);
     } catch (error) {
       tell({ kind: 'not-kept', error });
     }
   };
   let received: ReceivedSet | undefined;
+  let newest: Published | undefined;
+  const own = new OwnSecrets({ identity: options.workload, tell, changed: () => newest && put(newest) });
+  /** @param partly also while the workload's identity has not come: what needs it is closed then */
+  const put = (next: Published, partly = false) => {
+    newest = next;
+    const published = own.over(next);
+    if (partly || stale || !own.awaited) cache.publish(KEY, published);
+  };
   const client = new AdsClient({
     protocol,
     node: fromJson(NodeSchema, nodeJson({ ...identity, countsBy: 'embedded' })),
     publish: (publication) => {
       received = publication;
       const { set, resources } = kept && !publication.whole ? laidOver(kept.publication, publication) : publication;
-      cache.publish(KEY, { set, resources, received });
+      put({ set, resources, received });
     },
     unreadable: (error) => tell({ kind: 'unreadable', error }),
   });
@@ -126,7 +139,7 @@ export async function startRemoteProxy(
       tell({ kind: 'not-kept', error });
     }
   };
-  const patience = new Patience(client, times, tell);
+  const patience = new Patience(client, times, tell, () => (own.awaited ? [{ type: 'secret', name: WORKLOAD_SECRET }] : []));
   const watch = cache.watch(KEY, engine, (answer) => {
     const { received: publication } = answer.publication;
     if (publication) client.acknowledged({ ...answer, publication });
@@ -178,6 +191,7 @@ export async function startRemoteProxy(
     close: async (graceMs) => {
       patience.end();
       connection.close();
+      own.close();
       watch.close();
       await engine.close(graceMs);
     },
@@ -200,11 +214,12 @@ class Patience {
   readonly #start: NodeJS.Timeout;
   #names: NodeJS.Timeout | undefined;
 
-  constructor(client: AdsClient, times: RemoteTimes, tell: (event: RemoteEvent) => void) {
+  /** @param others what the start waits for beside what the control plane says */
+  constructor(client: AdsClient, times: RemoteTimes, tell: (event: RemoteEvent) => void, others: () => Missing) {
     this.#client = client;
     this.#times = times;
     this.#tell = tell;
-    this.#start = setTimeout(() => tell({ kind: 'waiting', missing: client.missing }), times.sayMs);
+    this.#start = setTimeout(() => tell({ kind: 'waiting', missing: [...client.missing, ...others()] }), times.sayMs);
   }
 
   /** What is missing may have changed. */

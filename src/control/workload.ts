@@ -1,6 +1,7 @@
 /** `proxy --role`: one proxy for a workload of the files, with its control plane in the same process. */
 import { Identities } from '../ca/identities.ts';
 import type { EngineHost } from '../engine/contract.ts';
+import { countedBy } from '../engine/counted-by.ts';
 import { type EngineOptions, startEngine } from '../engine/starter.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
@@ -33,10 +34,11 @@ export async function startWorkloadProxy(
   host: EngineHost & { readonly tell: (event: ControlEvent) => void },
 ): Promise<ControlPlane> {
   const { workload, adminAddress: admin } = options;
+  const counted = await countedBy(options, host.environment.PATH ?? '');
   let known: ProxyIdentity | undefined;
   // A workload that disappears from the files keeps the identity it had.
   const identityIn = (mesh: Mesh): ProxyIdentity => {
-    known = identityOf(options, mesh) ?? known;
+    known = identityOf(options, mesh, counted) ?? known;
     if (!known) throw new SallyportError('workload-missing', missing(workload, mesh));
     return known;
   };
@@ -54,12 +56,15 @@ export async function startWorkloadProxy(
   });
 }
 
-function identityOf({ role, workload: { namespace, name }, engine }: WorkloadOptions, mesh: Mesh): ProxyIdentity | undefined {
+function identityOf(
+  { role, workload: { namespace, name } }: WorkloadOptions,
+  mesh: Mesh,
+  counted: Pick<ProxyIdentity, 'countsBy'>,
+): ProxyIdentity | undefined {
   const workload = mesh.registry.workloads.find((candidate) => candidate.namespace === namespace && candidate.name === name);
   if (!workload) return undefined;
   const { labels, serviceAccount, addresses, locality } = workload;
-  const identity: ProxyIdentity = { type: role, name, namespace, labels, serviceAccount, addresses, locality };
-  return engine === 'embedded' ? { ...identity, countsBy: engine } : identity;
+  return { type: role, name, namespace, labels, serviceAccount, addresses, locality, ...counted };
 }
 
 function missing({ namespace, name }: WorkloadName, mesh: Mesh): string {

@@ -41,6 +41,7 @@ test('what a connection manager does not say is as in Envoy, except for windows 
     decorates: false,
     tracing: undefined,
     upgrades: new Map(),
+    upstreamAlpn: undefined,
     streamIdleMs: 300_000,
     requestMs: 0,
     requestHeadersMs: 0,

@@ -13,6 +13,7 @@ import { durationMs } from '../xds/match/duration.ts';
 import { type KeepAliveOptions, keepAliveOptions } from './h2/options.ts';
 import { type PathOptions, pathOptions } from './path-normalization.ts';
 import { type TracingOptions, tracingOptions } from './tracing/settings.ts';
+import { type UpstreamAlpn, upstreamAlpnOf } from './upstream-alpn.ts';
 
 export type ForwardClientCert = 'sanitize' | 'forward-only' | 'append-forward' | 'sanitize-set' | 'always-forward-only';
 
@@ -58,6 +59,8 @@ export interface ManagerOptions {
   readonly tracing: TracingOptions | undefined;
   /** Upgrade types in lower case → enabled by default. */
   readonly upgrades: ReadonlyMap<string, boolean>;
+  /** Undefined where clusters' own counts. */
+  readonly upstreamAlpn: UpstreamAlpn | undefined;
   /** All in ms, 0 for none. */
   readonly streamIdleMs: number;
   readonly requestMs: number;
@@ -153,6 +156,7 @@ export function readOptions(config: HttpConnectionManager): ManagerOptions {
     decorates: config.tracing !== undefined,
     tracing: tracingOptions(config),
     upgrades: new Map(config.upgradeConfigs.map(({ upgradeType, enabled }) => [upgradeType.toLowerCase(), enabled ?? true])),
+    upstreamAlpn: upstreamAlpnOf(config),
     streamIdleMs: durationMs(config.streamIdleTimeout, 300_000),
     requestMs: durationMs(config.requestTimeout, 0),
     requestHeadersMs: durationMs(config.requestHeadersTimeout, 0),

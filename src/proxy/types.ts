@@ -145,6 +145,8 @@ export interface UpstreamConnectOptions {
   readonly authority: string | undefined;
   /** ALPN to offer where the cluster's TLS context names none; without it, what the cluster's protocol asks for. */
   readonly alpn?: readonly string[] | undefined;
+  /** ALPN to offer in place of what the cluster's TLS context names. */
+  readonly alpnInPlace?: readonly string[] | undefined;
   /** Set by who handles a peer that closes one direction: the socket stays open then. Without `alpn`, none of HTTP is offered. */
   readonly halfOpen?: boolean | undefined;
 }

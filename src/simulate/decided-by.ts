@@ -7,6 +7,7 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '../xds/gen/en
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { RBACSchema } from '../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { OBSERVING_FILTERS } from '../xds/observing.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import { sameBytes } from '../xds/wire.ts';
 import type { SimulatedProxy } from './proxy.ts';
@@ -19,7 +20,7 @@ export function clustersOfChain(proxy: SimulatedProxy, { filters }: FilterChain)
   for (const { configType, name } of filters) {
     const config = configType.case === 'typedConfig' ? configType.value : undefined;
     const type = typeNameOf(config);
-    if (type === RBACSchema.typeName) continue;
+    if (type === RBACSchema.typeName || OBSERVING_FILTERS.has(type)) continue;
     if (type === HttpConnectionManagerSchema.typeName) return 'http';
     if (type !== TcpProxySchema.typeName) return 'unknown';
     const { clusterSpecifier, tunnelingConfig } = proxy.unpack(config, TcpProxySchema, name);

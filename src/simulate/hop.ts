@@ -14,6 +14,7 @@ import { listenerAddresses } from '../xds/match/listener.ts';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
 import { compilePortPredicate } from '../xds/match/port-predicate.ts';
 import { ROOT_SECRET } from '../xds/names.ts';
+import { OBSERVING_FILTERS } from '../xds/observing.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest } from './call.ts';
 import type { Arrived, HopContext, HopOptions } from './hop-options.ts';
@@ -178,7 +179,7 @@ function runFilters(hop: HopContext): HopResult {
   for (const filter of chain.config.filters) {
     const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
     const type = typeNameOf(config);
-    if (type === CONNECTION_LIMIT) continue;
+    if (type === CONNECTION_LIMIT || OBSERVING_FILTERS.has(type)) continue;
     if (type === RBACSchema.typeName) {
       const rbac = compiledRbac(proxy.unpack(config, RBACSchema, filter.name), filter.name);
       if (rbac instanceof Error) return recorder.undecided(rbac.message);

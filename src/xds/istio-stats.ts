@@ -19,6 +19,9 @@ export type MetricName = (typeof METRIC_NAMES)[number];
 /** Which side of a call counts. */
 export type Reporter = 'source' | 'destination';
 
+/** The first Envoy 1.x whose loggers that count keep within a number of series. */
+export const FIRST_THAT_COUNTS = 39;
+
 /** Prefix of the statistics of a side: `istio_source.requests_total`. */
 export const statsPrefix = (reporter: Reporter) => `istio_${reporter}`;
 

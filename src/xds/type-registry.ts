@@ -57,7 +57,10 @@ import { file_envoy_extensions_transport_sockets_tls_v3_tls } from './gen/envoy/
 import { file_envoy_extensions_upstreams_http_v3_http_protocol_options } from './gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { file_envoy_extensions_upstreams_tcp_generic_v3_generic_connection_pool } from './gen/envoy/extensions/upstreams/tcp/generic/v3/generic_connection_pool_pb.js';
 import { file_envoy_service_discovery_v3_discovery } from './gen/envoy/service/discovery/v3/discovery_pb.js';
+import { file_istio_alpn } from './gen/istio/alpn_pb.js';
 import { file_istio_nds } from './gen/istio/nds_pb.js';
+import { file_udpa_type_v1_typed_struct } from './gen/udpa/type/v1/typed_struct_pb.js';
+import { file_xds_type_v3_typed_struct } from './gen/xds/type/v3/typed_struct_pb.js';
 
 const ROOTS: readonly DescFile[] = [
   file_envoy_admin_v3_certs,
@@ -116,7 +119,10 @@ const ROOTS: readonly DescFile[] = [
   file_envoy_extensions_upstreams_http_v3_http_protocol_options,
   file_envoy_extensions_upstreams_tcp_generic_v3_generic_connection_pool,
   file_envoy_service_discovery_v3_discovery,
+  file_istio_alpn,
   file_istio_nds,
+  file_udpa_type_v1_typed_struct,
+  file_xds_type_v3_typed_struct,
 ];
 
 /** The files and everything that they import, each once. */

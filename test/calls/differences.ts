@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Case } from './cases.ts';
 
-/** What a call was made against: the embedded data plane on loopback or in the lab, Envoy with our xDS in the lab, and pods of both engines on a node. */
-export type Evaluator = 'loopback' | 'embedded' | 'envoy' | 'embedded-pods' | 'envoy-pods' | 'simulate';
+/**
+ * What a call was made against: the embedded data plane on loopback or in the lab, Envoy with our xDS in the lab, pods of both engines on a node, and the
+ * embedded data plane with the xDS of Istio's own control plane.
+ */
+export type Evaluator = 'loopback' | 'istiod' | 'embedded' | 'envoy' | 'embedded-pods' | 'envoy-pods' | 'simulate';
 
 interface Entry {
   readonly case: string;

@@ -7,19 +7,16 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { needs } from '../integration/tools.ts';
-import { type Case, loadCases } from './cases.ts';
-import { compare } from './compare.ts';
-import { Differences } from './differences.ts';
+import { loadCases } from './cases.ts';
+import { check, differences } from './check.ts';
 import { LoopbackNetwork } from './loopback/network.ts';
 import { MESH } from './loopback/topology.ts';
 import { merged } from './merged.ts';
-import { withAliases } from './observe.ts';
 
 const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'identity', 'policy', 'gwapi'];
 const PROGRAM = join(import.meta.dirname, '../integration/sallyport.ts');
 
 const cases = loadCases();
-const differences = Differences.load();
 
 test('each listed difference names a call of the table and has a reason', () => {
   assert.deepEqual(differences.errors(cases), []);
@@ -66,26 +63,7 @@ describe('the call table on loopback', {
       writeFileSync(configFile, each.config);
       writeFileSync(meshFile, JSON.stringify(merged(MESH, each.mesh ?? {})));
       await network.reload();
-      for (const call of each.calls) await t.test(call.name, () => check(network, each, call));
+      for (const call of each.calls) await t.test(call.name, () => check((made) => network.perform(made), 'loopback', each, call));
     });
   }
 });
-
-async function check(network: LoopbackNetwork, found: Case, call: Case['calls'][number]): Promise<void> {
-  let lines = await differing();
-  // Counts of a random choice: where the record itself is off the mean, a right proxy is outside of the tolerance once in twenty runs, but not three
-  // times in a row.
-  const random = (call.repeat ?? 1) > 1 && call.tolerance !== 0;
-  for (let again = 0; random && again < 2 && lines.length > 0; again++) lines = await differing();
-  const reason = differences.reason('loopback', found.name, call.name);
-  if (reason === undefined) assert.deepEqual(lines, []);
-  else assert.notDeepEqual(lines, [], `listed in differences.yaml, but agrees with the record: ${reason}`);
-  if (call.wait !== undefined) await new Promise((resolve) => setTimeout(resolve, call.wait! * 1000));
-
-  async function differing(): Promise<string[]> {
-    const got = withAliases(await network.perform(call), found.alias ?? {});
-    const against = compare(call, got, false);
-    if (process.env.CALLS_VERBOSE && against.length > 0) console.error(`${call.name}: ${JSON.stringify(got)}`);
-    return against;
-  }
-}

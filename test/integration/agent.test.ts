@@ -1,6 +1,7 @@
 /** `sallyport agent` and stock Envoys: identities from the CA service, renewal and rotation under calls, and what is refused. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { Resolver } from 'node:dns/promises';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, get, type IncomingMessage } from 'node:http';
@@ -13,6 +14,7 @@ import { newAuthorityFiles } from '../../src/ca/authority.ts';
 import type { Flow } from '../../src/flows/flow.ts';
 import type { Redacted } from '../../src/lib/redacted.ts';
 import { agentWorld, call, callAllTheTime } from './agent-world.ts';
+import { freePort } from './cli/program.ts';
 import { until } from './controller-world.ts';
 
 const envoy = findEnvoy();
@@ -225,3 +227,16 @@ test('a root is replaced under calls, with both trusted for a while, and no call
 });
 
 const textOf = (content: string | Redacted) => (typeof content === 'string' ? content : content.revealText());
+
+test('the application has the names of the mesh from the agent', { skip, timeout: 120_000 }, async (t) => {
+  const place = await agentWorld(t);
+  await place.control();
+  place.token('front');
+  const port = await freePort();
+  const { program } = await place.agent(envoy!, 'front', '--dns-address', String(port));
+  await program.says(/: ready/);
+  const resolver = new Resolver();
+  resolver.setServers([`127.0.0.1:${port}`]);
+  assert.match((await resolver.resolve4('www.example.com'))[0]!, /^240\.240\./);
+  await assert.rejects(resolver.resolve4('other.example.com'), { code: 'ENOTFOUND' });
+});

@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
-import { freePort, PROGRAM, Program } from './cli/program.ts';
+import { freePort, get, PROGRAM, Program } from './cli/program.ts';
+import { until } from './controller-world.ts';
+import { programWorld } from './program-world.ts';
 
 const envoy = findEnvoy();
 const skip = envoy === undefined ? 'no Envoy here: set ENVOY' : process.platform !== 'linux' && 'needs /proc';
@@ -153,4 +155,46 @@ test('the admin endpoint answers tools, and no web page', { skip, timeout: 60_00
   const [folder] = folders(temporary);
   assert.equal(statSync(join(temporary, folder!, 'admin.sock')).mode & 0o777, 0o600);
   assert.equal((await ask(admin, 'GET', '/ready', {})).status, 200);
+});
+
+const ROUTER = (gateway: number, upstream: number) => `
+apiVersion: v1
+kind: Pod
+metadata: { name: egress-1, namespace: default, labels: { app: egress } }
+status: { podIP: 127.0.0.1 }
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: egress, namespace: default }
+spec:
+  selector: { app: egress }
+  servers: [{ port: { number: ${gateway}, name: http, protocol: HTTP }, hosts: [www.example.com] }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: www, namespace: default }
+spec:
+  hosts: [www.example.com]
+  gateways: [egress]
+  http: [{ route: [{ destination: { host: www.example.com, port: { number: 80 } } }] }]
+---
+${FILES.replace('http: 9', `http: ${upstream}`)}`;
+
+test("it counts Istio's metrics, which the admin address shows", { skip, timeout: 90_000 }, async (t) => {
+  const { folder, upstream, run } = await programWorld(t, 'engine-metrics', (_request, answer) => answer.end('hello'));
+  const [gateway, admin] = [await freePort('0.0.0.0'), await freePort()];
+  const file = join(folder, 'mesh.yaml');
+  writeFileSync(file, ROUTER(gateway, upstream));
+  const who = ['--role', 'router', '--workload', 'default/egress-1', '--engine', 'envoy', '--envoy', envoy!];
+  await run('proxy', file, ...who, '--admin-address', String(admin), '--status-address', '0', '--concurrency', '1').says(/: ready/);
+  for (const path of ['/', '/', '/']) assert.equal((await get(gateway, path, 'www.example.com')).status, 200);
+  const counted =
+    /^istio_requests_total\{reporter="source",source_workload="egress".*destination_service="www\.example\.com".*response_code="200".*\} 3$/m;
+  const timed = /^istio_request_duration_milliseconds_count\{.*\} 3$/m;
+  // Envoy's workers hand their counts over by and by.
+  const page = await until(async () => {
+    const { body } = await get(admin, '/stats/prometheus', 'localhost');
+    return counted.test(body) && timed.test(body) && body;
+  });
+  assert.ok(!page.includes('envoy_istio_source'));
 });

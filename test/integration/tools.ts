@@ -12,6 +12,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   postgres: 'postgresql',
   psql: 'postgresql',
   dnsmasq: 'dnsmasq',
+  go: 'golang-go',
   ip: 'iproute2',
   iptables: 'iptables',
   ip6tables: 'iptables',

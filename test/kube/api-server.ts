@@ -197,6 +197,11 @@ export class ApiServer {
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: bodies of all kinds
+  read(kind: string, apiVersion: string, name: string, namespace = 'default'): Promise<any> {
+    return this.must('GET', `${pathOf({ kind, apiVersion, metadata: { name, namespace } })}/${name}`);
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: bodies of all kinds
   async must(method: Method, path: string, body?: object): Promise<any> {
     const answer = await this.ask(method, path, body);
     if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${answer.body.message}`);

@@ -13,27 +13,24 @@ import type { LocalMeshOptions } from './options.ts';
 export const SIDECAR = 'sidecar';
 
 export interface PrepareOptions {
-  readonly options: Pick<LocalMeshOptions, 'routerAddress' | 'capturePort' | 'beside' | 'allowAll' | 'engine'>;
+  readonly options: Pick<LocalMeshOptions, 'routerAddress' | 'capturePort' | 'beside' | 'allowAll'>;
   readonly sidecar: ProxyIdentity;
+  /** Of routers, as of the sidecar. */
+  readonly counted: Pick<ProxyIdentity, 'countsBy'>;
   readonly learning: Learning | undefined;
   /** Changes the mesh's settings beyond what the files say. */
   readonly adjust: (config: MeshConfig) => MeshConfig;
 }
 
 /** Lays the workloads of this machine over what the files say, with the proxies that belong to them. */
-export function localPrepare({ options, sidecar, learning, adjust }: PrepareOptions): (given: MeshInput) => Prepared {
-  const { routerAddress, capturePort, beside, allowAll, engine } = options;
+export function localPrepare({ options, sidecar, counted, learning, adjust }: PrepareOptions): (given: MeshInput) => Prepared {
+  const { routerAddress, capturePort, beside, allowAll } = options;
   const addresses = new RouterAddresses(routerAddress);
   const reachable = reachableListeners(capturePort);
   return (given) => {
     const written = beside ? { ...given, snapshot: new Layered(given.snapshot, beside) } : given;
     const allowed = learning?.allowing(written) ?? (allowAll ? allowing(written) : written);
-    const { snapshot, routers, findings } = localMesh(
-      allowed.snapshot,
-      allowed.mesh.rootNamespace,
-      addresses,
-      engine === 'embedded' ? { countsBy: engine } : {},
-    );
+    const { snapshot, routers, findings } = localMesh(allowed.snapshot, allowed.mesh.rootNamespace, addresses, counted);
     const mesh = adjust(capturePort > 0 ? { ...allowed.mesh, proxyListenPort: capturePort } : allowed.mesh);
     const proxies = new Map([...routers.map(({ key, identity }) => [key, identity] as const), [SIDECAR, sidecar]]);
     return {

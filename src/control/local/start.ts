@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { MeshConfig } from '../../api/index.ts';
 import type { FileGuard } from '../../config/read.ts';
 import type { Engine, EngineHost } from '../../engine/contract.ts';
+import { countedBy } from '../../engine/counted-by.ts';
 import { startEngine } from '../../engine/starter.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
@@ -44,7 +45,8 @@ export async function loadLocalMesh(): Promise<void> {
 
 /** Resolves when the mesh is in force. */
 export async function startLocalMesh(paths: readonly string[], options: LocalMeshOptions, host: LocalMeshHost): Promise<LocalMesh> {
-  const sidecar = sidecarIdentity(options);
+  const counted = await countedBy(options, host.environment.PATH ?? '');
+  const sidecar = { ...sidecarIdentity(options), ...counted };
   let control: ControlPlane | undefined;
   const reopenLogs = () => control?.reopenLogs().catch((error: unknown) => host.log('error', messageOf(error)));
   const learning = await startLearning(paths, options, host, sidecar, reopenLogs);
@@ -62,7 +64,7 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
       ca: options.ca,
       audit: host.audit,
       tell: host.tell,
-      prepare: localPrepare({ options, sidecar, learning, adjust: host.adjust ?? ((config) => config) }),
+      prepare: localPrepare({ options, sidecar, counted, learning, adjust: host.adjust ?? ((config) => config) }),
       fleet: engineFleet({
         graceMs: options.graceMs,
         startEngine: async (key, identity) => {

@@ -7,6 +7,7 @@ import { spiffeId } from '../../lib/spiffe.ts';
 import type { Mesh } from '../../translate/model.ts';
 import { isFromRelease } from '../../xds/envoy-version.ts';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { FIRST_THAT_COUNTS } from '../../xds/istio-stats.ts';
 import { COUNTS_BY } from '../../xds/node.ts';
 
 const FORM = 'TYPE~ADDRESS~NAME.NAMESPACE~DOMAIN, e.g. sidecar~10.1.2.3~cart.shop~shop.svc.cluster.local';
@@ -52,15 +53,13 @@ export function proxyOfNode(node: NodeParts): ProxyIdentity {
 }
 
 const STATS_LOGGER = 'envoy.access_loggers.stats';
-/** The first 1.x whose logger keeps within a number of series. */
-const FIRST_WITH_LIMITS = 39;
 
 /** An Envoy that lacks the logger would refuse each listener that has it. */
 function countsBy(node: NodeParts): Pick<ProxyIdentity, 'countsBy'> {
   const { metadata = {}, extensions } = node;
   const said = textOf(COUNTS_BY, metadata);
   if (said === 'embedded') return { countsBy: said };
-  return said === 'envoy' && isFromRelease(node, FIRST_WITH_LIMITS) && extensions.some(({ name }) => name === STATS_LOGGER)
+  return said === 'envoy' && isFromRelease(node, FIRST_THAT_COUNTS) && extensions.some(({ name }) => name === STATS_LOGGER)
     ? { countsBy: said }
     : {};
 }

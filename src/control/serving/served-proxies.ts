@@ -2,16 +2,18 @@
 import { SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { Mesh } from '../../translate/model.ts';
+import { proxylessResources } from '../../translate/proxyless/index.ts';
 import type { Admitted, Client } from '../../xds/ads/server.ts';
 import type { AdsStream } from '../../xds/ads/stream.ts';
 import { type Publication, SetCache } from '../../xds/cache.ts';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
-import type { EncodedSet } from '../../xds/update.ts';
+import { type EncodedSet, encodeSet } from '../../xds/update.ts';
 import type { Fleet, FleetHost, FleetProxy, Joined, TurnPublication } from '../fleet.ts';
 import type { ControlEvent } from '../report.ts';
 import { expectedProxies } from './expected.ts';
 import { keysIn, withoutKeys } from './keyless.ts';
 import { checkIdentity, declaredProxy, followedProxy, proves, proxyOfNode } from './node.ts';
+import { isProxyless } from './proxyless.ts';
 import { takesVirtualHosts, withVirtualHosts } from './virtual-hosts.ts';
 
 export interface ServedProxiesOptions {
@@ -131,8 +133,10 @@ export class ServedProxies {
     served.streams.add(one);
     clearTimeout(served.leaving);
     const parts = this.#options.virtualHosts && stream.protocol === 'delta' && takesVirtualHosts(node);
+    const proxyless = isProxyless(node);
     const unfollow = this.#cache.follow(keyOf(claimed), {
-      published: ({ set: whole }) => {
+      published: (publication) => {
+        const whole = proxyless ? encodeSet(proxylessResources(publication.resources, claimed)) : publication.set;
         const set = parts ? withVirtualHosts(whole) : whole;
         if (proven === undefined) {
           stream.serve(parts ? withVirtualHosts(withoutKeys(whole)) : withoutKeys(whole));

@@ -4,20 +4,31 @@
  */
 import { request as ask, type IncomingMessage, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
+import type { JsonObject } from '@bufbuild/protobuf';
 import { type AdminAddress, type AdminServer, type AdminSource, serveAdmin } from '../../admin/index.ts';
 import { FLOWS_PATH } from '../../flows/stream.ts';
 import { createLocalServer } from '../../lib/local-server.ts';
+import { istioMetrics } from './istio-metrics.ts';
 
-/** Rejects as `serveAdmin`. @param flows answers `GET /flows`, which Envoy does not have */
-export function createAdminFront(socketPath: string, at: AdminAddress, flows?: AdminSource['flows']): Promise<AdminServer> {
+interface FrontOptions {
+  /** Answers `GET /flows`, which Envoy does not have. */
+  readonly flows: AdminSource['flows'];
+  /** Metadata of Envoy's xDS node: metrics are then shown as Istio's. */
+  readonly node?: JsonObject | undefined;
+}
+
+/** Rejects as `serveAdmin`. */
+export function createAdminFront(socketPath: string, at: AdminAddress, { flows, node }: FrontOptions): Promise<AdminServer> {
   const server = createLocalServer((request, response) => {
     if (flows && request.url?.split('?')[0] === FLOWS_PATH) flows(request, response);
-    else passOn(socketPath, request, response);
+    else passOn(socketPath, request, response, node);
   });
   return serveAdmin(server, at);
 }
 
-function passOn(socketPath: string, request: IncomingMessage, response: ServerResponse): void {
+const METRICS = '/stats/prometheus';
+
+function passOn(socketPath: string, request: IncomingMessage, response: ServerResponse, node: JsonObject | undefined): void {
   const { method, url: path } = request;
   // Bodies mean nothing to Envoy's endpoints; what they take stands in the query.
   request.resume();
@@ -29,7 +40,8 @@ function passOn(socketPath: string, request: IncomingMessage, response: ServerRe
       'cache-control': 'no-cache, max-age=0',
       'x-content-type-options': 'nosniff',
     });
-    pipeline(answer, response, () => undefined);
+    const shown = node && path?.split('?')[0] === METRICS ? [answer, istioMetrics(node)] : [answer];
+    pipeline([...shown, response], () => undefined);
   });
   asked.on('error', (error) => {
     if (response.headersSent) response.destroy();

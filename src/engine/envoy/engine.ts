@@ -99,10 +99,11 @@ export class EnvoyEngine implements Engine {
 
   async #start(): Promise<void> {
     const { binary, proxy, admin, concurrency, logLevel, host } = this.#options;
-    this.#front ??= await createAdminFront(this.#admin.socketPath, admin, proxyFlows(proxy, host.flows));
+    const node = nodeJson(proxy);
+    this.#front ??= await createAdminFront(this.#admin.socketPath, admin, { flows: proxyFlows(proxy, host.flows), node: node.metadata });
     await this.#feed.listen(join(this.#folder, XDS_SOCKET));
     const bootstrap = envoyBootstrap({
-      node: nodeJson(proxy),
+      node,
       admin: { path: this.#admin.socketPath },
       xds: { path: join(this.#folder, XDS_SOCKET) },
       protocol: 'delta',

@@ -11,7 +11,9 @@ import type {
   HttpConnectionManager,
   HttpFilter as HttpFilterConfig,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { FilterConfigSchema } from '../../xds/gen/istio/alpn_pb.js';
 import { CREDENTIALS_FILTER } from '../../xds/names.ts';
+import { OBSERVING_FILTERS } from '../../xds/observing.ts';
 import { typeNameOf, unpack } from '../../xds/unpack.ts';
 import type { ManagerOptions } from '../options.ts';
 import { CorsFilter } from './cors.ts';
@@ -38,6 +40,8 @@ const REGISTRY: ReadonlyMap<string, Compile> = new Map<string, Compile>([
   [EmptySchema.typeName, ({ name }, where) => ownFilter(name, where)],
   // The cluster resolves the name when it is asked for a host; there is nothing to wait for here.
   ['envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig', () => undefined],
+  // Read with the connection manager's options.
+  [FilterConfigSchema.typeName, () => undefined],
   [RouterSchema.typeName, compileRouter],
 ]);
 
@@ -66,9 +70,10 @@ export function compileFilters(
     const where = `HTTP connection manager "${statPrefix}", filter "${config.name}"`;
     if (filters.at(-1)?.router) throw new SallyportError('xds-invalid', `${where}: stands after the router, which must be the last filter`);
     const type = typeNameOf(anyOf(config));
+    if (OBSERVING_FILTERS.has(type)) continue;
     const compile = REGISTRY.get(type);
     if (!compile && !config.isOptional && lacking === 'refuse') {
-      throw new SallyportError('xds-unsupported', `${where}: ${type || 'a filter without typed_config'} is not supported`);
+      throw new SallyportError('xds-unsupported', `${where}: ${type || withoutType(config)} is not supported`);
     }
     const filter = config.disabled ? undefined : compile?.(config, where, options);
     if (filter) filters.push(filter);
@@ -76,6 +81,10 @@ export function compileFilters(
   if (!filters.at(-1)?.router)
     throw new SallyportError('xds-invalid', `HTTP connection manager "${statPrefix}": the last filter must be the router`);
   return filters;
+}
+
+function withoutType({ configType }: HttpFilterConfig): string {
+  return configType.case === 'configDiscovery' ? 'config_discovery (ECDS)' : 'a filter without typed_config';
 }
 
 function anyOf({ configType }: HttpFilterConfig) {

@@ -1,7 +1,6 @@
 /** Hash policies of a route: which property of a request picks the endpoint (consistent hashing), combined as Envoy combines them. */
 import { SallyportError } from '../../lib/errors.ts';
 import type { RouteAction_HashPolicy } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import { durationMs } from '../../xds/match/duration.ts';
 import { compileSubstitution } from '../../xds/match/regex.ts';
 import type { HashPolicy, RouteRequest } from './model.ts';
 import { queryParameter } from './query.ts';
@@ -21,7 +20,7 @@ export function compileHashPolicy(config: RouteAction_HashPolicy): HashPolicy | 
     case 'cookie': {
       const { name, path, ttl, attributes } = policy.value;
       const rest = attributes.map((attribute) => `; ${attribute.name}${attribute.value === '' ? '' : `=${attribute.value}`}`).join('');
-      return { kind: 'cookie', terminal, name, path, ttlSeconds: ttl && Math.floor(durationMs(ttl, 0) / 1000), attributes: rest };
+      return { kind: 'cookie', terminal, name, path, ttlSeconds: ttl && Number(ttl.seconds), attributes: rest };
     }
     case 'connectionProperties':
       return policy.value.sourceIp ? { kind: 'source-ip', terminal } : undefined;

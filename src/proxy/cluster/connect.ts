@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import { splitAuthority } from '../../http/authority.ts';
 import { codeOf } from '../../lib/errors.ts';
 import { table } from '../../lib/table.ts';
-import { handshakeFailure } from '../tls/client.ts';
+import { type ClientTlsRequest, handshakeFailure } from '../tls/client.ts';
 import type { Cluster, UpstreamConnectDone, UpstreamConnectOptions, UpstreamFailure } from '../types.ts';
 import type { Host } from './host.ts';
 import type { ClusterSettings } from './settings.ts';
@@ -58,9 +58,10 @@ export function authorityOf({ autoSni, autoSanValidation }: ClusterSettings, opt
   return { autoSni: autoSni ? authority : undefined, autoSan: autoSanValidation ? authority : undefined };
 }
 
-/** Offered where the TLS context names none. */
-export function offeredAlpn({ protocol }: Connector, { alpn, halfOpen }: UpstreamConnectOptions): readonly string[] {
-  return alpn ?? (halfOpen ? [] : FALLBACK_ALPN[protocol]);
+/** What TLS is to offer. */
+export function offeredAlpn({ protocol }: Connector, options: UpstreamConnectOptions): Pick<ClientTlsRequest, 'alpn' | 'alpnInPlace'> {
+  const { alpn, alpnInPlace, halfOpen } = options;
+  return { alpn: alpn ?? (halfOpen ? [] : FALLBACK_ALPN[protocol]), alpnInPlace };
 }
 
 export function openConnection(connector: Connector, host: Host, options: UpstreamConnectOptions, done: UpstreamConnectDone): () => void {
@@ -139,7 +140,7 @@ export function openConnection(connector: Connector, host: Host, options: Upstre
         target,
         ...authorityOf(settings, options),
         sessions: host.sessions,
-        alpn: offeredAlpn(connector, options),
+        ...offeredAlpn(connector, options),
       },
       (failure) => {
         secured = true;

@@ -24,6 +24,15 @@ test('filters of upstreams are refused by name, not left out', () => {
   });
 });
 
+test('network filters of upstreams are refused by name and type, but for those that only observe', () => {
+  const of = (typeUrl: string) => create(ClusterSchema, { name: 'c', filters: [{ name: 'x', typedConfig: { typeUrl: `t/${typeUrl}` } }] });
+  assert.doesNotThrow(() => readSettings(of('envoy.tcp.metadataexchange.config.MetadataExchange')));
+  assert.throws(() => readSettings(of('some.Filter')), {
+    code: 'xds-unsupported',
+    message: /cluster "c"\.filters\[0\] "x": .*\(some\.Filter\)/,
+  });
+});
+
 test('trailers of HTTP/1 go through where the upstream’s options say so', () => {
   const explicit = (enableTrailers: boolean) =>
     readSettings(

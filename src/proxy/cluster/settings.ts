@@ -20,6 +20,7 @@ import {
   type HttpProtocolOptions as ProtocolOptions,
 } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { durationMs } from '../../xds/match/duration.ts';
+import { OBSERVING_FILTERS } from '../../xds/observing.ts';
 import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import type { Family } from '../dns/resolver.ts';
 import type { Cluster as ProxyCluster, ResourceLimit } from '../types.ts';
@@ -74,7 +75,7 @@ export function readSettings(config: Cluster): ClusterSettings {
   const where = `cluster "${config.name}"`;
   if (config.lbSubsetConfig && config.lbSubsetConfig.subsetSelectors.length > 0)
     unsupported(`${where}.lb_subset_config`, 'not supported; use a cluster for each subset');
-  if (config.filters.length > 0) unsupported(`${where}.filters`, 'upstream network filters are not supported');
+  checkNetworkFilters(config, where);
   const discovery = readDiscovery(config, where);
   const original = config.lbConfig.case === 'originalDstLbConfig' ? config.lbConfig.value : undefined;
   if (original?.useHttpHeader || original?.metadataKey)
@@ -138,6 +139,14 @@ const FAMILIES: Readonly<Record<LookupFamily, Family>> = {
 
 function positive(value: number | undefined, fallback: number): number {
   return value !== undefined && value > 0 ? value : fallback;
+}
+
+function checkNetworkFilters({ filters }: Cluster, where: string): void {
+  for (const [index, { name, typedConfig }] of filters.entries()) {
+    const type = typeNameOf(typedConfig);
+    if (OBSERVING_FILTERS.has(type)) continue;
+    unsupported(`${where}.filters[${index}] "${name}"`, `upstream network filters are not supported (${type || 'without typed_config'})`);
+  }
 }
 
 function readDiscovery(config: Cluster, where: string): Discovery {

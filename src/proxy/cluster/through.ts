@@ -51,10 +51,8 @@ export function openThrough(
     tunnel.on('error', ignore);
     const { autoSni, autoSan } = authorityOf(settings, options);
     const target = { socket: tunnel, ...(options.halfOpen ? { allowHalfOpen: true } : {}) };
-    const opened = transport.connect(
-      { target, autoSni, autoSan, sessions: host.sessions, alpn: offeredAlpn(connector, options) },
-      (failure) =>
-        finish(failure === undefined ? undefined : { kind: 'tls', reason: failure }, opened as Socket, alpnOf(opened as TLSSocket)),
+    const opened = transport.connect({ target, autoSni, autoSan, sessions: host.sessions, ...offeredAlpn(connector, options) }, (failure) =>
+      finish(failure === undefined ? undefined : { kind: 'tls', reason: failure }, opened as Socket, alpnOf(opened as TLSSocket)),
     );
     if ('missing' in opened) {
       tunnel.once('close', () => closed(tunnel));

@@ -115,7 +115,7 @@ export class Attempt implements PoolClient {
     cluster.stats.upstreamRqActive++;
     this.#counted = true;
     this.armPerTry();
-    this.#pool = exchange.core.deps.pools.pool(cluster, choice, exchange.head);
+    this.#pool = exchange.core.deps.pools.pool(cluster, choice, exchange.head, exchange.core.options.upstreamAlpn);
     this.#pool.acquire(this);
   };
 

@@ -12,6 +12,7 @@ import type { ManagerOptions } from '../../http/options.ts';
 import type { Direction } from '../../http/response.ts';
 import type { CompiledRoute, RouteTable } from '../../http/routes/route.ts';
 import type { TracingOptions } from '../../http/tracing/settings.ts';
+import type { UpstreamAlpn } from '../../http/upstream-alpn.ts';
 import type { CredentialSource } from '../../lib/contained.ts';
 import type { Tracer } from '../tracing/tracer.ts';
 import type {
@@ -124,8 +125,8 @@ export interface Pools {
   readonly timers: Timers;
   /** In which the client connections of the thread begin their requests. */
   readonly turns: Turns;
-  /** The pool that serves a request to a host. */
-  pool(cluster: Cluster, host: UpstreamHost, request: PoolRequest): Pool;
+  /** The pool that serves a request to a host. @param alpn of the connection manager */
+  pool(cluster: Cluster, host: UpstreamHost, request: PoolRequest, alpn?: UpstreamAlpn): Pool;
 }
 
 // --- one request and its response

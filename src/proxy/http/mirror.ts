@@ -83,7 +83,8 @@ export class Mirror implements PoolClient, UpstreamRequest {
     this.#cluster.stats.upstreamRqTotal++;
     this.#cluster.stats.upstreamRqActive++;
     this.#host = choice;
-    this.#exchange.core.deps.pools.pool(this.#cluster, choice, this.#exchange.head).acquire(this);
+    const { core, head } = this.#exchange;
+    core.deps.pools.pool(this.#cluster, choice, head, core.options.upstreamAlpn).acquire(this);
   };
 
   poolReady(stream: UpstreamStream): void {

@@ -13,6 +13,7 @@ import { type TcpProxy, TcpProxySchema } from '../../xds/gen/envoy/extensions/fi
 import { DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { bindingOf } from '../../xds/match/binding.ts';
 import { durationMs } from '../../xds/match/duration.ts';
+import { OBSERVING_FILTERS } from '../../xds/observing.ts';
 import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import type { TcpProxyOverrides } from '../tcp/settings.ts';
 import type { MaterialStore } from '../tls/material.ts';
@@ -112,7 +113,9 @@ function compileFilters(
     const any = filter.configType.value;
     const context: ChainContext = { listener: listener.name, direction: directionOf(listener.trafficDirection), where: place };
     const terminal = index === chain.filters.length - 1;
-    switch (typeNameOf(any)) {
+    const type = typeNameOf(any);
+    if (OBSERVING_FILTERS.has(type)) continue;
+    switch (type) {
       case HTTP_CONNECTION_MANAGER:
         if (!terminal) unsupported(place, 'a terminal filter must be the last of its chain');
         return { kind: 'http', handler: filters.http(any!, context), maxConnections, guard };
@@ -144,7 +147,7 @@ function compileFilters(
         maxConnections = Number(unpack(any, ConnectionLimitSchema, place).maxConnections ?? 0) || undefined;
         break;
       default:
-        unsupported(place, `the network filter ${typeNameOf(any) || 'without typed_config'} is not supported`);
+        unsupported(place, `the network filter ${type || 'without typed_config'} is not supported`);
     }
   }
   return unsupported(`${where}.filters`, 'there is no terminal filter (http_connection_manager or tcp_proxy)');

@@ -6,7 +6,7 @@ import { type ReadyContext, TlsContext } from './context.ts';
 import type { MaterialStore } from './material.ts';
 import { certificateFailure, checkCertificate, exactSan } from './verify.ts';
 
-interface ClientTlsRequest {
+export interface ClientTlsRequest {
   /** Where to connect, as node takes it, with `allowHalfOpen` and the like. */
   readonly target: ConnectionOptions;
   /** Name from the request's authority: used for SNI and verification where the cluster's `auto_sni` and `auto_san_validation` say so. */
@@ -16,6 +16,8 @@ interface ClientTlsRequest {
   readonly sessions: Map<string, Buffer>;
   /** Offered where the context names no protocols. */
   readonly alpn: readonly string[];
+  /** Offered whatever the context names. */
+  readonly alpnInPlace?: readonly string[] | undefined;
 }
 
 export interface ClientTls {
@@ -30,13 +32,13 @@ export interface ClientTls {
 export function createClientTls(config: UpstreamTlsContext, store: MaterialStore, where: string): ClientTls {
   const context = new TlsContext(config.commonTlsContext, store, `${where}.common_tls_context`);
   return {
-    connect({ target, autoSni, autoSan, sessions, alpn }, done) {
+    connect({ target, autoSni, autoSan, sessions, alpn, alpnInPlace }, done) {
       const state = context.state();
       if ('missing' in state) return { missing: `TLS_error: ${state.missing}` };
       // An IP address is not allowed as SNI (RFC 6066 §3).
       const serverName = [autoSni, config.sni].find((name) => name && isIP(name) === 0) ?? '';
       const sessionKey = `${state.id} ${serverName} ${autoSan ?? ''}`;
-      const protocols = context.alpn.length > 0 ? context.alpn : alpn;
+      const protocols = alpnInPlace ?? (context.alpn.length > 0 ? context.alpn : alpn);
       const session = sessions.get(sessionKey);
       const socket = connect({
         ...target,

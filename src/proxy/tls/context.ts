@@ -9,6 +9,7 @@ import {
   CertificateValidationContext_TrustChainVerification as TrustChain,
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import type { CommonTlsContext } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { METADATA_EXCHANGE_ALPN } from '../../xds/observing.ts';
 import { unsupported } from '../../xds/unpack.ts';
 import { type KeyPair, type MaterialStore, readPair, readTrust, SECRET_MISSING, type TrustMaterial } from './material.ts';
 import { compileSanMatchers, type Expectation } from './verify.ts';
@@ -78,6 +79,7 @@ export class TlsContext {
   readonly #store: MaterialStore;
   readonly #base: SecureContextOptions;
   readonly #where: string;
+  readonly #alpn: readonly string[];
   readonly #validation: { config: CertificateValidationContext | undefined; secret: string | undefined };
   #generation = -1;
   #state: TlsState = { missing: SECRET_MISSING };
@@ -87,6 +89,7 @@ export class TlsContext {
     this.#store = store;
     this.#where = where;
     this.#base = { ...parameters(config?.tlsParams, where), ...(sessionIdContext ? { sessionIdContext } : {}) };
+    this.#alpn = config?.alpnProtocols.filter((protocol) => protocol !== METADATA_EXCHANGE_ALPN) ?? [];
     this.#validation = validationSource(config, where);
     if (config?.customHandshaker) unsupported(`${where}.custom_handshaker`, 'not supported');
     if (config?.tlsCertificateProviderInstance) unsupported(`${where}.tls_certificate_provider_instance`, 'not supported');
@@ -94,8 +97,9 @@ export class TlsContext {
     if (this.#validation.config) compileSanMatchers(this.#validation.config, where);
   }
 
+  /** Without that by which metadata would be exchanged. */
   get alpn(): readonly string[] {
-    return this.#config?.alpnProtocols ?? [];
+    return this.#alpn;
   }
 
   get requiresTrust(): boolean {

@@ -6,6 +6,7 @@ import { TLSSocket } from 'node:tls';
 import { toBinary } from '@bufbuild/protobuf';
 import { type DownstreamTlsContext, DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { interceptedHost } from '../../xds/names.ts';
+import { METADATA_EXCHANGE_ALPN } from '../../xds/observing.ts';
 import { unsupported } from '../../xds/unpack.ts';
 import type { PeerCertificate } from '../types.ts';
 import { TlsContext } from './context.ts';
@@ -131,8 +132,8 @@ export function createServerTls(config: DownstreamTlsContext, store: MaterialSto
 
 /**
  * The server's first protocol that the client offers. Without a common one Envoy goes on without ALPN, and so do connections whose ClientHello was
- * inspected; else node can only end the handshake or take one that was offered, and takes the client's first.
+ * inspected; else node can only end the handshake or take one that was offered, and takes the client's first that promises nothing.
  */
 function choose(own: readonly string[], offered: readonly string[]): string | undefined {
-  return own.find((protocol) => offered.includes(protocol)) ?? offered[0];
+  return own.find((protocol) => offered.includes(protocol)) ?? offered.find((protocol) => protocol !== METADATA_EXCHANGE_ALPN);
 }

@@ -11,7 +11,7 @@ import {
   UpstreamTlsContextSchema,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { Entries } from './received.ts';
-import { wantedBy } from './wanted.ts';
+import { leftToAgent, wantedBy } from './wanted.ts';
 
 const ads = { configSourceSpecifier: { case: 'ads' as const, value: {} } };
 const file = { configSourceSpecifier: { case: 'path' as const, value: '/secret.yaml' } };
@@ -48,4 +48,20 @@ test('a listener needs the secrets of every chain', () => {
   const resource = { type: 'listener', name: 'l', version, bytes: bytes() } as const;
   const { secret } = wantedBy(new Map([['l', { resource, message, sent: { name: 'l', version: '1' } }]]));
   assert.deepEqual([...secret].sort(), ['ROOTCA', 'default']);
+});
+
+test('secrets of another server are not asked of the control plane', () => {
+  const agent = { configSourceSpecifier: { case: 'apiConfigSource' as const, value: {} } };
+  const commonTlsContext = {
+    tlsCertificateSdsSecretConfigs: [
+      { name: 'default', sdsConfig: agent },
+      { name: 'theirs', sdsConfig: ads },
+    ],
+  };
+  const context = anyPack(UpstreamTlsContextSchema, create(UpstreamTlsContextSchema, { commonTlsContext }));
+  const cluster = create(ClusterSchema, { name: 'a', transportSocket: socketOf(context) });
+  assert.deepEqual([...leftToAgent({ clusters: [cluster], listeners: [] })], ['default']);
+  const { bytes, version } = encoded(ClusterSchema, cluster);
+  const resource = { type: 'cluster', name: 'a', version, bytes: bytes() } as const;
+  assert.deepEqual([...wantedBy(new Map([['a', { resource, message: cluster, sent: { name: 'a', version: '1' } }]])).secret], ['theirs']);
 });

@@ -1,10 +1,12 @@
 /** The resources that a client of the protocol has to ask for by name: those that its clusters and listeners refer to. */
+import type { Message } from '@bufbuild/protobuf';
 import type { Cluster } from '../gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { TransportSocket } from '../gen/envoy/config/core/v3/base_pb.js';
 import type { FilterChain } from '../gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../gen/envoy/config/listener/v3/listener_pb.js';
+import type { XdsResources } from '../resources.ts';
 import { secretsOf } from '../secret-references.ts';
-import type { Entries, Entry } from './received.ts';
+import type { Entries } from './received.ts';
 import { warmedBy } from './references.ts';
 
 /** Types whose resources are asked for by name. */
@@ -13,7 +15,13 @@ export type NamedType = 'endpoint' | 'route' | 'secret';
 export type Wanted = Readonly<Record<NamedType, ReadonlySet<string>>>;
 
 const known = new WeakMap<Entries, Wanted>();
-const secrets = new WeakMap<Entry['message'], readonly string[]>();
+const secrets = new WeakMap<Message, readonly Sourced[]>();
+
+interface Sourced {
+  readonly name: string;
+  /** `api`: another server than the control plane, as an agent beside the proxy. */
+  readonly source: 'control plane' | 'api' | 'other';
+}
 
 /** What these clusters or listeners refer to. */
 export function wantedBy(entries: Entries): Wanted {
@@ -29,15 +37,23 @@ function read(entries: Entries): Wanted {
   const wanted = { endpoint: new Set<string>(), route: new Set<string>(), secret: new Set<string>() };
   for (const { resource, message } of entries.values()) {
     for (const { type, name } of warmedBy(resource)) if (type === 'endpoint' || type === 'route') wanted[type].add(name);
-    for (const name of secretsIn(message)) wanted.secret.add(name);
+    for (const { name, source } of secretsIn(message)) if (source === 'control plane') wanted.secret.add(name);
   }
   return wanted;
 }
 
-function secretsIn(message: Entry['message']): readonly string[] {
+/** Names of the secrets that clusters and listeners have from an agent beside the proxy. */
+export function leftToAgent({ clusters, listeners }: Pick<XdsResources, 'clusters' | 'listeners'>): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const message of [...clusters, ...listeners])
+    for (const { name, source } of secretsIn(message)) if (source === 'api') names.add(name);
+  return names;
+}
+
+function secretsIn(message: Message): readonly Sourced[] {
   let names = secrets.get(message);
   if (!names) {
-    names = [...new Set(socketsOf(message as Cluster | Listener).flatMap(namesIn))];
+    names = socketsOf(message as Cluster | Listener).flatMap(sourcedIn);
     secrets.set(message, names);
   }
   return names;
@@ -50,10 +66,10 @@ function socketsOf(message: Cluster | Listener): (TransportSocket | undefined)[]
   return chains.map((chain) => chain?.transportSocket);
 }
 
-/** Those that have another source (a file, an agent) are not the control plane's. */
-function namesIn(socket: TransportSocket | undefined): string[] {
-  return secretsOf(socket).flatMap(({ name, sdsConfig }) => {
+function sourcedIn(socket: TransportSocket | undefined): Sourced[] {
+  return secretsOf(socket).map(({ name, sdsConfig }) => {
     const source = sdsConfig?.configSourceSpecifier.case;
-    return source === 'ads' || source === 'self' ? [name] : [];
+    if (source === 'ads' || source === 'self') return { name, source: 'control plane' };
+    return { name, source: source === 'apiConfigSource' ? 'api' : 'other' };
   });
 }

@@ -19,9 +19,14 @@ export class Program {
   readonly #exited: Promise<number | null>;
   #waiting: (() => void)[] = [];
 
-  constructor(args: readonly string[], command: readonly [string, ...string[]] = [process.execPath, PROGRAM]) {
+  /** @param stdin `pipe`: `child.stdin` is there to be written to */
+  constructor(
+    args: readonly string[],
+    command: readonly [string, ...string[]] = [process.execPath, PROGRAM],
+    stdin: 'ignore' | 'pipe' = 'ignore',
+  ) {
     const [program, ...first] = command;
-    this.child = spawn(program, [...first, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } });
+    this.child = spawn(program, [...first, ...args], { stdio: [stdin, 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } });
     this.child.stdout?.on('data', (bytes) => this.#take('output', bytes));
     this.child.stderr?.on('data', (bytes) => this.#take('errors', bytes));
     this.#exited = once(this.child, 'close').then(([code]) => {

@@ -99,7 +99,7 @@ function poolOf(t: TestContext, cluster: FakeCluster, protocol: PoolProtocol, ho
     isEmpty = true;
     resolve();
   };
-  const pool = new HttpPool(watched, cluster.hosts[host]!, protocol, new Timers(() => performance.now()), emptied);
+  const pool = new HttpPool({ cluster: watched, host: cluster.hosts[host]!, protocol }, new Timers(() => performance.now()), emptied);
   t.after(() => pool.drain());
   return { cluster: watched, pool, asked, isEmpty: () => isEmpty, empty };
 }

@@ -11,11 +11,20 @@ import { TunnelConnection } from './tunnel.ts';
 /** `alpn`: what TLS negotiates decides. */
 export type PoolProtocol = 'http1' | 'http2' | 'alpn';
 
+export interface PoolTarget {
+  readonly cluster: Cluster;
+  readonly host: UpstreamHost;
+  readonly protocol: PoolProtocol;
+  /** Offered to TLS in place of what the cluster names; undefined: the cluster's. */
+  readonly alpn?: readonly string[] | undefined;
+}
+
 export class HttpPool implements Pool, PoolOwner {
   readonly cluster: Cluster;
   readonly host: UpstreamHost;
   readonly timers: Timers;
   readonly #protocol: PoolProtocol;
+  readonly #alpn: readonly string[] | undefined;
   readonly #empty: (pool: HttpPool) => void;
   readonly #idle: H1ClientConnection[] = [];
   readonly #multiplexed: H2ClientConnection[] = [];
@@ -25,10 +34,11 @@ export class HttpPool implements Pool, PoolOwner {
   #busy = 0;
   #draining = false;
 
-  constructor(cluster: Cluster, host: UpstreamHost, protocol: PoolProtocol, timers: Timers, empty: (pool: HttpPool) => void) {
+  constructor({ cluster, host, protocol, alpn }: PoolTarget, timers: Timers, empty: (pool: HttpPool) => void) {
     this.cluster = cluster;
     this.host = host;
     this.#protocol = protocol;
+    this.#alpn = alpn;
     this.timers = timers;
     this.#empty = empty;
   }
@@ -157,6 +167,7 @@ export class HttpPool implements Pool, PoolOwner {
       downstream: first.downstream,
       authority: first.authority,
       ...(tunnel ? {} : { alpn }),
+      ...(this.#alpn ? { alpnInPlace: this.#alpn } : {}),
       ...(!tunnel && this.#protocol === 'http1' ? { halfOpen: true } : {}),
     };
     const abandon = this.cluster.connect(this.host, options, (failure, socket, negotiated) => {

@@ -1,6 +1,7 @@
 /** All upstream HTTP connections of a thread: a pool for each host, protocol and, where the TLS name follows the authority, authority. */
 
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { keepsOwnAlpn, type UpstreamAlpn } from '../../../http/upstream-alpn.ts';
 import { HttpProtocolOptionsSchema } from '../../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import type { Cluster, ClusterManager, UpstreamHost } from '../../types.ts';
 import type { PoolRequest, Pools } from '../contract.ts';
@@ -33,24 +34,26 @@ export class HttpPools implements Pools {
     this.timers = new Timers(now);
   }
 
-  /** The pool that serves a request to a host. */
-  pool(cluster: Cluster, host: UpstreamHost, request: PoolRequest): HttpPool {
+  /** The pool that serves a request to a host. @param alpn of the connection manager */
+  pool(cluster: Cluster, host: UpstreamHost, request: PoolRequest, alpn?: UpstreamAlpn): HttpPool {
     let pools = this.#byHost.get(host);
     if (!pools || pools.cluster !== cluster) {
       pools = { cluster, single: undefined, more: undefined };
       this.#byHost.set(host, pools);
     }
     const { protocol } = cluster;
-    if ((protocol === 'http1' || protocol === 'http2') && !this.#followsAuthority(cluster)) {
+    if ((protocol === 'http1' || protocol === 'http2') && !alpn && !this.#followsAuthority(cluster)) {
       pools.single ??= this.#create(cluster, host, protocol);
       return pools.single;
     }
     const chosen = chosenProtocol(protocol, request);
-    const key = this.#followsAuthority(cluster) ? `${chosen} ${request.authority.toLowerCase()}` : chosen;
+    const offered = alpn && offeredFor(chosen, cluster, alpn);
+    const named = this.#followsAuthority(cluster) ? `${chosen} ${request.authority.toLowerCase()}` : chosen;
+    const key = offered ? `${named} ${offered.join()}` : named;
     pools.more ??= new Map();
     let pool = pools.more.get(key);
     if (!pool) {
-      pool = this.#create(cluster, host, chosen);
+      pool = this.#create(cluster, host, chosen, offered);
       pools.more.set(key, pool);
     }
     return pool;
@@ -68,8 +71,8 @@ export class HttpPools implements Pools {
     this.#sweep = undefined;
   }
 
-  #create(cluster: Cluster, host: UpstreamHost, protocol: PoolProtocol): HttpPool {
-    const pool = new HttpPool(cluster, host, protocol, this.timers, (empty) => this.#forget(empty));
+  #create(cluster: Cluster, host: UpstreamHost, protocol: PoolProtocol, alpn?: readonly string[]): HttpPool {
+    const pool = new HttpPool({ cluster, host, protocol, alpn }, this.timers, (empty) => this.#forget(empty));
     this.#all.add(pool);
     this.#sweep ??= setInterval(() => this.#sweepGone(), SWEEP_MS).unref();
     return pool;
@@ -106,6 +109,13 @@ export class HttpPools implements Pools {
 /** `now`: milliseconds that only grow. One for all connection managers of a thread. */
 export function createHttpPools(clusters: ClusterManager, now: () => number): HttpPools {
   return new HttpPools(clusters, now);
+}
+
+/** Undefined where the cluster's own counts. */
+function offeredFor(protocol: PoolProtocol, { config }: Cluster, { http1, http2 }: UpstreamAlpn): readonly string[] | undefined {
+  if (protocol === 'alpn' || keepsOwnAlpn(config)) return undefined;
+  const offered = protocol === 'http2' ? http2 : http1;
+  return offered.length > 0 ? offered : undefined;
 }
 
 function chosenProtocol(protocol: Cluster['protocol'], { protocol: asked, upgrade = '' }: PoolRequest): PoolProtocol {

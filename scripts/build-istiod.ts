@@ -1,0 +1,37 @@
+/** Istio's control plane (pilot-discovery) for tests: the one that ISTIOD names, else built from Go's module proxy into a cache outside the tree. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { isExecutable } from '../src/engine/envoy/find.ts';
+
+/** The commit of which the call table was recorded. */
+const VERSION = 'v0.0.0-20260827124520-eed52ebb66ad';
+
+const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sallyport', `istiod-${VERSION}`);
+const binary = join(folder, 'pilot-discovery');
+
+/** Path of one that is there already, or undefined. */
+export function findIstiod(): string | undefined {
+  return [process.env.ISTIOD, binary].find((path) => path && isExecutable(path));
+}
+
+/** Builds it where there is none: some minutes, and ten where nothing of it was ever built. Throws with Go's own words. */
+export function buildIstiod(): string {
+  const found = findIstiod();
+  if (found !== undefined) return found;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'go.mod'), `module istiod\n\ngo 1.26.0\n\nrequire istio.io/istio ${VERSION}\n`);
+  writeFileSync(join(folder, 'tools.go'), '//go:build tools\n\npackage tools\n\nimport _ "istio.io/istio/pilot/cmd/pilot-discovery"\n');
+  const go = (...args: readonly string[]) =>
+    execFileSync('nice', ['go', ...args], {
+      cwd: folder,
+      stdio: ['ignore', 2, 2],
+      env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod' },
+    });
+  go('mod', 'tidy', '-e');
+  go('build', '-trimpath', '-ldflags', '-s -w', '-o', binary, 'istio.io/istio/pilot/cmd/pilot-discovery');
+  return binary;
+}
+
+if (import.meta.main) console.log(buildIstiod());
