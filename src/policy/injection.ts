@@ -3,6 +3,7 @@ import type { AllowListEntry } from '../api/allow-list.ts';
 import type { Credential } from '../api/inject-credentials.ts';
 import { isShortName, isWildcard } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
+import { isLoopbackAddress } from '../lib/socket-address.ts';
 import { isNearRange } from '../lib/special-address.ts';
 import { LOOPBACK_NAME } from './direct.ts';
 import type { AllowedPort } from './plan.ts';
@@ -69,12 +70,59 @@ function credentialProblem({ header, bearer, basic, query, from, placeholder }: 
   const places = [header !== undefined, bearer, basic !== undefined, query !== undefined].filter(Boolean).length;
   if (places !== 1) return 'say once where it goes: header, bearer, basic or query';
   if (header !== undefined && FRAMING.test(header.toLowerCase())) return `the header ${header} is not a place for a credential`;
-  const sources = [from.file !== undefined, from.environment !== undefined, from.command.length > 0].filter(Boolean).length;
-  if (sources !== 1) return 'from: say once where the value comes from: file, environment or command';
+  return sourceProblem(from) ?? (placeholder === '' ? 'placeholder: it is empty' : undefined);
+}
+
+function sourceProblem(from: Credential['from']): string | undefined {
+  const { file, environment, command, oauth2 } = from;
+  const sources = [file, environment, command[0], oauth2].filter((each) => each !== undefined).length;
+  if (sources !== 1) return 'from: say once where the value comes from: file, environment, command or oauth2';
   if (from.ttl !== undefined && from.command.length === 0)
-    return 'from.ttl: a file is read when it changes, and a variable does not: ttl is for commands';
-  if (from.command[0] === '') return 'from.command: it names no program';
-  return placeholder === '' ? 'placeholder: it is empty' : undefined;
+    return 'from.ttl: a file is read when it changes, a variable does not, and a token says itself: ttl is for commands';
+  if (command[0] === '') return 'from.command: it names no program';
+  return oauth2 && oauth2Problem(oauth2);
+}
+
+type OAuth2 = NonNullable<Credential['from']['oauth2']>;
+
+/** Parameters that are the request's own. */
+const OWN_PARAMETERS = ['grant_type', 'scope', 'client_id', 'client_secret', 'client_assertion', 'client_assertion_type'];
+
+function oauth2Problem({ tokenEndpoint, clientSecret, parameters }: OAuth2): string | undefined {
+  const url = URL.canParse(tokenEndpoint) ? new URL(tokenEndpoint) : undefined;
+  if (url?.username !== '' || url.password !== '' || tokenEndpoint.includes('#'))
+    return 'from.oauth2.tokenEndpoint: it is no URL of a token endpoint, https://HOST/PATH';
+  const isNear = LOOPBACK_NAME.test(url.hostname) || isLoopbackAddress(url.hostname.replace(/^\[|\]$/g, ''));
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isNear))
+    return 'from.oauth2.tokenEndpoint: the secret goes there, and over https alone: write https://HOST/PATH';
+  if ((clientSecret.file === undefined) === (clientSecret.environment === undefined))
+    return 'from.oauth2.clientSecret: say once where it comes from: file or environment';
+  const own = Object.keys(parameters).find((name) => OWN_PARAMETERS.includes(name));
+  return own === undefined ? undefined : `from.oauth2.parameters: ${own} is not one of them: it says itself what the other fields say`;
+}
+
+/** The files that hold what nobody else may have, and the variables. */
+export function heldBy({ file, environment, oauth2 }: Credential['from']): {
+  readonly files: readonly string[];
+  readonly variables: readonly string[];
+} {
+  const secret = oauth2?.clientSecret;
+  return {
+    files: [file, secret?.file].filter((each) => each !== undefined),
+    variables: [environment, secret?.environment].filter((each) => each !== undefined),
+  };
+}
+
+/** The same with the paths of its files as `near` has them. */
+export function placedSource(from: Credential['from'], near: (path: string) => string): Credential['from'] {
+  const { file, oauth2 } = from;
+  const { clientSecret, ca } = oauth2 ?? {};
+  const placed = oauth2 && {
+    ...oauth2,
+    clientSecret: clientSecret?.file === undefined ? oauth2.clientSecret : { file: near(clientSecret.file) },
+    ...(ca !== undefined && { ca: near(ca) }),
+  };
+  return { ...from, ...(file !== undefined && { file: near(file) }), ...(placed && { oauth2: placed }) };
 }
 
 /** @param host in lower case @param first how many the host has already */

@@ -63,6 +63,7 @@ for (let i = 0; i < 60; i++) {
     fetch(`${url}/redirect?call=${i}`, { redirect: 'manual' }),
     fetch(`${secureUrl}/secure?call=${i}`),
     fetch(`${url}/broken?call=${i}`),
+    fetch(`${url}/token?call=${i}`),
   ]);
   for (const answer of answers) {
     look('an answer', () => Buffer.from(JSON.stringify([...answer.headers])));

@@ -122,6 +122,19 @@ test('the list of the examples reads, and names what goes where', () => {
   );
 });
 
+/** An entry with a token by OAuth 2.0, and one field otherwise than it should be. */
+function oauth2(wrong: string): string {
+  const fields = ['tokenEndpoint: https://auth.example/token', 'clientId: me', 'clientSecret: { file: secret }'];
+  const right = fields.filter((field) => !field.startsWith(wrong.split(':')[0]!));
+  return `tls: { intercept: true }, credentials: [{ bearer: true, from: { oauth2: { ${[...right, wrong].join(', ')} } } }]`;
+}
+
+test('files of a token endpoint are from the folder of the list', (t) => {
+  const { allowed } = read(t, `allow: [{ host: api.example.com, ${oauth2('ca: ca.pem')} }]`);
+  const { oauth2: placed } = allowed[0]!.injections![0]!.from;
+  for (const path of [placed!.ca, placed!.clientSecret.file]) assert.match(path!, /sallyport-policy-.*\/(?:ca\.pem|secret)$/);
+});
+
 test('entries whose credentials or TLS can not be what they say are refused', (t) => {
   const from = '{ file: token }';
   for (const [entry, expected] of [
@@ -136,6 +149,11 @@ test('entries whose credentials or TLS can not be what they say are refused', (t
     ['tls: { intercept: true }, credentials: [{ bearer: true, from: {} }]', /say once where the value comes from/],
     ['tls: { intercept: true }, credentials: [{ bearer: true, from: { file: a, environment: B } }]', /say once where the value comes from/],
     ['tls: { intercept: true }, credentials: [{ bearer: true, from: { file: a, ttl: 5m } }]', /ttl is for commands/],
+    [oauth2('tokenEndpoint: http://auth.example/token'), /tokenEndpoint: the secret goes there, and over https alone/],
+    [oauth2('tokenEndpoint: https://me:pw@auth.example/token'), /tokenEndpoint: it is no URL/],
+    [oauth2('clientSecret: { file: a, environment: B }'), /clientSecret: say once where it comes from/],
+    [oauth2('parameters: { grant_type: password }'), /parameters: grant_type is not one of them/],
+    [oauth2('scopes: ["a b"]'), /scopes/],
     [`protocol: TCP, ports: [9000], credentials: [{ bearer: true, from: ${from} }]`, /calls to port 9000 are TCP/],
   ] as const)
     assert.throws(() => read(t, `allow: [{ host: api.example.com, ${entry} }]`), { code: 'policy-unreadable', message: expected }, entry);

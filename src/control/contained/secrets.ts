@@ -3,7 +3,7 @@ import { InterceptionAuthority } from '../../ca/interception.ts';
 import type { Contained } from '../../lib/contained.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { type Allowed, hasSecrets } from '../../policy/allow.ts';
-import type { Injection } from '../../policy/injection.ts';
+import { heldBy, type Injection } from '../../policy/injection.ts';
 import { keepMemory } from '../../sandbox/privileges.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { HeldCredentials, withoutCredentials } from './credentials/held.ts';
@@ -51,7 +51,7 @@ export function openSecrets({ allowed, mesh, environment, say }: SecretsOptions)
 }
 
 function heldIn({ name, from }: Injection): readonly HiddenFile[] {
-  return from.file === undefined ? [] : [{ file: from.file, what: `credential ${name}` }];
+  return heldBy(from).files.map((file) => ({ file, what: `credential ${name}` }));
 }
 
 function isIntercepted({ ports }: Allowed): boolean {

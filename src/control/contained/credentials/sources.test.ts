@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { HeldCredentials } from './held.ts';
-import { type Source, sourceOf, type Value } from './sources.ts';
+import { sourceOf } from './sources.ts';
+import type { Source, Value } from './value.ts';
 
 const NOW = Date.parse('2026-06-15T12:00:00Z');
 
