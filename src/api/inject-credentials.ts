@@ -26,7 +26,10 @@ const oauth2 = object({
   ca: file(),
 });
 
-/** One of `header`, `bearer`, `basic` and `query` says where it goes. */
+/** As regions and services of AWS are named. */
+const scope = () => required(string({ pattern: /^[a-z0-9-]+$/, maxLength: 64 }));
+
+/** One of `header`, `bearer`, `basic`, `query` and `sigv4` says where it goes. */
 export const credential = object({
   /** The value as a header of this name. */
   header: string({ pattern: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, maxLength: 256 }),
@@ -36,6 +39,11 @@ export const credential = object({
   basic: object({ user: required(string({ pattern: /^[\x20-\x39\x3b-\x7e]*$/, maxLength: 256 })) }),
   /** The value as a parameter of this name. */
   query: string({ minLength: 1, maxLength: 256 }),
+  /**
+   * The request is signed with it (AWS Signature Version 4). The value is what a `credential_process` prints, in JSON: `AccessKeyId`, `SecretAccessKey` and
+   * where there is one `SessionToken`; or with `accessKeyId` the secret access key alone.
+   */
+  sigv4: object({ region: scope(), service: scope(), accessKeyId: string({ pattern: /^\w+$/, maxLength: 128 }) }),
   /** Where the value comes from: one of `file`, `environment`, `command` and `oauth2`. */
   from: required(
     object({
@@ -50,7 +58,7 @@ export const credential = object({
       oauth2,
     }),
   ),
-  /** What the client may send in its place; with another token a request stays as it is. */
+  /** What the client may send in its place, of `sigv4` the access key id that it signs with; with another token a request stays as it is. */
   placeholder: string({ pattern: /^[\x21-\x7e]+$/, maxLength: 1024 }),
 });
 export type Credential = Infer<typeof credential>;

@@ -15,6 +15,8 @@ export interface Injection {
   readonly name: string;
   readonly host: string;
   readonly from: Credential['from'];
+  /** Of a signature: the value is keys, of this id where one is written. */
+  readonly keys?: { readonly accessKeyId: string | undefined };
   readonly ports: readonly number[];
   /** As the annotation has it; the value is nowhere in it. */
   readonly rule: Readonly<Record<string, unknown>>;
@@ -66,9 +68,10 @@ export function injectionProblem(host: string, entry: AllowListEntry): string | 
 const FRAMING =
   /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|proxy-.*|x-forwarded-.*|x-envoy-.*)$/;
 
-function credentialProblem({ header, bearer, basic, query, from, placeholder }: Credential): string | undefined {
-  const places = [header !== undefined, bearer, basic !== undefined, query !== undefined].filter(Boolean).length;
-  if (places !== 1) return 'say once where it goes: header, bearer, basic or query';
+function credentialProblem({ header, bearer, basic, query, sigv4, from, placeholder }: Credential): string | undefined {
+  const places = [header !== undefined, bearer, basic !== undefined, query !== undefined, sigv4 !== undefined].filter(Boolean).length;
+  if (places !== 1) return 'say once where it goes: header, bearer, basic, query or sigv4';
+  if (sigv4 && from.oauth2) return 'from.oauth2 gives a token, and sigv4 signs with keys: write bearer: true';
   if (header !== undefined && FRAMING.test(header.toLowerCase())) return `the header ${header} is not a place for a credential`;
   return sourceProblem(from) ?? (placeholder === '' ? 'placeholder: it is empty' : undefined);
 }
@@ -129,21 +132,29 @@ export function placedSource(from: Credential['from'], near: (path: string) => s
 export function injectionsOf(host: string, entry: AllowListEntry, first: number): Injection[] {
   const ports = treatedPorts(host, entry).map(({ port }) => port);
   const { methods, paths } = entry;
-  return entry.credentials.map(({ header, bearer, basic, query, from, placeholder }, index) => {
+  return entry.credentials.map((credential, index) => {
+    const { bearer, basic, sigv4, from, placeholder } = credential;
     const name = `${host}#${first + index + 1}`;
-    const place = query === undefined ? { header: header?.toLowerCase() ?? 'authorization' } : { query };
     const rule = {
       name,
       ports,
-      ...place,
+      ...placeOf(credential, entry),
       ...(bearer && { scheme: 'Bearer' }),
       ...(basic && { scheme: 'Basic', user: basic.user }),
       ...(placeholder !== undefined && { placeholder }),
       ...(methods.length > 0 && { methods }),
       ...(paths.length > 0 && { paths }),
     };
-    return { name, host, from, ports, rule };
+    return { name, host, from, ports, rule, ...(sigv4 && { keys: { accessKeyId: sigv4.accessKeyId } }) };
   });
+}
+
+function placeOf({ header, query, sigv4 }: Credential, { tls }: AllowListEntry): Readonly<Record<string, unknown>> {
+  if (sigv4) {
+    const { region, service } = sigv4;
+    return { sigv4: { region, service, ...((tls?.originate || tls?.intercept) && { unsigned: true }) } };
+  }
+  return query === undefined ? { header: header?.toLowerCase() ?? 'authorization' } : { query };
 }
 
 interface Injected {

@@ -71,6 +71,10 @@ test('the canary is in none of the outputs, and nowhere that the command can loo
         { paths: ['/redirect'], credentials: [{ query: 'key', from: { command: ['sh', '-c', 'echo "$CANARY"; echo "$CANARY" >&2'] } }] },
         { paths: ['/broken'], credentials: [{ basic: { user: 'me' }, from: { command: ['sh', '-c', 'echo "$CANARY" >&2; exit 3'] } }] },
         { paths: ['/token'], credentials: [{ bearer: true, from: { oauth2: oauth2(auth.port) } }] },
+        {
+          paths: ['/signed'],
+          credentials: [{ sigv4: { region: 'r', service: 's', accessKeyId: 'AKID' }, from: { environment: 'CANARY' } }],
+        },
         { ports: [secure.port], tls: { intercept: true, ca }, credentials: [{ header: 'x-key', from: { file: world.file } }] },
       ],
       environment: { CANARY: SECRET, SALLYPORT_UNRELATED: 'stays' },
@@ -83,11 +87,12 @@ test('the canary is in none of the outputs, and nowhere that the command can loo
       },
     },
   );
-  assert.match(stdout, /statuses 200 302 200 502 200\nfound \[\], the control too\n/, stderr);
-  const came = world.requests.map(({ url = '', headers }) =>
-    /^\/(?:plain|token)/.test(url) ? headers.authorization === `Bearer ${SECRET}` : url.endsWith(`key=${SECRET}`),
-  );
-  assert.equal(came.length, 180);
+  assert.match(stdout, /statuses 200 302 200 502 200 200\nfound \[\], the control too\n/, stderr);
+  const came = world.requests.map(({ url = '', headers: { authorization = '' } }) => {
+    if (url.startsWith('/redirect')) return url.endsWith(`key=${SECRET}`);
+    return url.startsWith('/signed') ? authorization.startsWith('AWS4-HMAC-SHA256 Credential=AKID/') : authorization === `Bearer ${SECRET}`;
+  });
+  assert.equal(came.length, 240);
   assert.ok(came.every(Boolean) && seen.length === 60 && seen.every((value) => value === SECRET), 'the servers have it');
   assert.match(readFileSync(log, 'utf8'), /Bearer stand-in .*\/plain/);
   assert.match(flows!.output, /"path":"\/redirect/);

@@ -21,7 +21,7 @@ export class HeldCredentials implements CredentialSource {
   /** @param say takes why a credential can't be had, once until that changes */
   constructor(injections: readonly Injection[], options: Omit<SourceOptions, 'signal'>, say: (line: string) => void) {
     const given = { ...options, signal: this.#ending.signal };
-    this.#held = new Map(injections.map(({ name, host, from }) => [name, { host, source: sourceOf(from, given), problem: '' }]));
+    this.#held = new Map(injections.map((one) => [one.name, { host: one.host, source: sourceOf(one, given), problem: '' }]));
     this.#say = say;
   }
 

@@ -78,7 +78,7 @@ function asking({ tokenEndpoint, ca }: Server, more: object = {}): Asking {
   const clock = { ms: 0 };
   const oauth2 = { tokenEndpoint, ca, clientId: ID, clientSecret: { environment: 'OAUTH' }, scopes: [], parameters: {}, ...more };
   const options = { environment: { OAUTH: SECRET }, now: () => clock.ms, date: () => clock.ms, signal: new AbortController().signal };
-  const source = sourceOf({ command: [], oauth2 }, options);
+  const source = sourceOf({ from: { command: [], oauth2 } }, options);
   const ask = () =>
     new Promise<string>((resolve) => source((value: Value) => resolve('problem' in value ? `no: ${value.problem}` : value.revealText())));
   return { clock, source, ask };

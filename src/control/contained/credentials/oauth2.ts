@@ -5,7 +5,7 @@ import { messageOf } from '../../../lib/errors.ts';
 import type { Injection } from '../../../policy/injection.ts';
 import { boundedText, failureText, roots } from '../../own-requests.ts';
 import { FAILED_MS, type Obtained, remembered } from './remembered.ts';
-import { DEFAULT_TTL_MS, MARGIN_MS, MOST_BYTES, type Source, type SourceOptions, valueOf } from './value.ts';
+import { DEFAULT_TTL_MS, MARGIN_MS, MOST_BYTES, objectIn, type Source, type SourceOptions, valueOf } from './value.ts';
 
 type OAuth2 = NonNullable<Injection['from']['oauth2']>;
 
@@ -97,7 +97,7 @@ const ERRORS = [
 /** @param tookMs how long the answer was under way: the token's life may have begun as long ago */
 function answered({ status, text }: Answer, where: string, tookMs: number): Obtained {
   const failed = (what: string): Obtained => ({ value: { problem: `${where} ${what}` }, lifeMs: FAILED_MS });
-  const { error, access_token, token_type, expires_in } = fieldsOf(text);
+  const { error, access_token, token_type, expires_in } = objectIn(text);
   if (status !== 200) return failed(`answers ${status}${ERRORS.includes(String(error)) ? ` (${error})` : ''}`);
   if (typeof access_token !== 'string') return failed('answers without an access_token');
   if (typeof token_type !== 'string' || token_type.toLowerCase() !== 'bearer')
@@ -109,13 +109,4 @@ function answered({ status, text }: Answer, where: string, tookMs: number): Obta
   if (!(leftMs > 0)) return failed('answers with a token that has expired');
   const lifeMs = Math.max(leftMs - MARGIN_MS, leftMs / 2);
   return { value, lifeMs, renewMs: Math.max(leftMs - RENEW_BEFORE_MS, lifeMs * 0.8) };
-}
-
-function fieldsOf(text: string): Readonly<Record<string, unknown>> {
-  try {
-    const json: unknown = JSON.parse(text);
-    return typeof json === 'object' && json !== null ? { ...json } : {};
-  } catch {
-    return {};
-  }
 }

@@ -7,6 +7,9 @@ export type Value = Redacted | { readonly problem: string };
 /** `done` is called once, possibly before it returns. */
 export type Source = (done: (value: Value) => void) => void;
 
+/** Makes a value of what was read. @param where it stands, for the reason why it is none */
+export type Reader = (text: string, where: string) => Value;
+
 export interface SourceOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Milliseconds that only grow. */
@@ -22,6 +25,15 @@ export const DEFAULT_TTL_MS = 5 * 60_000;
 /** A token is not used in its last seconds: it could expire on its way. */
 export const MARGIN_MS = 10_000;
 export const MOST_BYTES = 64 * 1024;
+
+export function objectIn(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const json: unknown = JSON.parse(text);
+    return typeof json === 'object' && json !== null ? { ...json } : {};
+  } catch {
+    return {};
+  }
+}
 
 /** One line of printable ASCII, as header fields take it; a line end behind it is the editor's. */
 export function valueOf(text: string, where: string): Value {
