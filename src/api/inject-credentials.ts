@@ -75,5 +75,8 @@ export const entryTls = object({
   intercept: boolean(),
   /** A file with the CAs that the server's certificate is verified by. Without: those of the system. */
   ca: file(),
+  /** A file with the certificate, and its chain, that the proxy shows to the server which asks for one; its key is kept from the command that is run. */
+  clientCertificate: file(),
+  privateKey: file(),
 });
 export type EntryTls = Infer<typeof entryTls>;

@@ -32,7 +32,17 @@ export function treatedPorts(host: string, entry: AllowListEntry): AllowedPort[]
     originate: tls.intercept ? port.port : (tls.port ?? 443),
     ...(tls.intercept && { intercept: true }),
     ...(tls.ca !== undefined && { ca: tls.ca }),
+    ...(tls.clientCertificate !== undefined && { certificate: { chain: tls.clientCertificate, key: tls.privateKey! } }),
   }));
+}
+
+/** The same with the paths of its files as `near` has them. */
+export function placedPort({ ca, certificate, ...port }: AllowedPort, near: (path: string) => string): AllowedPort {
+  return {
+    ...port,
+    ...(ca !== undefined && { ca: ca === 'system' ? ca : near(ca) }),
+    ...(certificate && { certificate: { chain: near(certificate.chain), key: near(certificate.key) } }),
+  };
 }
 
 /** Why an entry can not be what it says, or undefined. */
@@ -50,6 +60,10 @@ export function injectionProblem(host: string, entry: AllowListEntry): string | 
     return `TLS is what is intercepted, not ${protocol}: leave protocol out`;
   if (tls?.intercept && bind !== undefined && bind !== 'enforce')
     return 'what is intercepted is bound to its host: leave bind out, or write enforce';
+  if ((tls?.clientCertificate === undefined) !== (tls?.privateKey === undefined))
+    return 'tls.clientCertificate and tls.privateKey belong together: write both';
+  if (tls?.clientCertificate !== undefined && bind !== undefined && bind !== 'enforce')
+    return 'a client certificate is shown to a bound destination alone: leave bind out, or write enforce';
   if (credentials.length === 0) return undefined;
   if (isIp(host) || isWildcard(host)) return 'credentials are for the name of one host';
   if (bind !== undefined && bind !== 'enforce') return `credentials need bind: enforce, and this says ${bind}`;

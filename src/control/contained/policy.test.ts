@@ -156,6 +156,8 @@ test('entries whose credentials or TLS can not be what they say are refused', (t
     [oauth2('scopes: ["a b"]'), /scopes/],
     [oauth2('clientId: me').replace('bearer: true', 'sigv4: { region: r, service: s }'), /gives a token, and sigv4 signs with keys/],
     [`tls: { intercept: true }, credentials: [{ sigv4: { region: a/b, service: s }, from: ${from} }]`, /region/],
+    ['tls: { intercept: true, clientCertificate: a.pem }', /belong together: write both/],
+    ['bind: audit, tls: { originate: true, clientCertificate: a, privateKey: b }', /shown to a bound destination alone/],
     [`protocol: TCP, ports: [9000], credentials: [{ bearer: true, from: ${from} }]`, /calls to port 9000 are TCP/],
   ] as const)
     assert.throws(() => read(t, `allow: [{ host: api.example.com, ${entry} }]`), { code: 'policy-unreadable', message: expected }, entry);

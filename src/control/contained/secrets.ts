@@ -33,7 +33,7 @@ export function openSecrets({ allowed, mesh, environment, say }: SecretsOptions)
   const injections = allowed.flatMap((one) => one.injections ?? []);
   const intercepts = allowed.some(isIntercepted);
   refuseUnenforced(allowed, mesh);
-  const hiddenFolders = foldersToHide(injections.flatMap(heldIn), environment);
+  const hiddenFolders = foldersToHide([...injections.flatMap(heldIn), ...allowed.flatMap(keysOf)], environment);
   keepMemory();
   const credentials = new HeldCredentials(injections, { environment, now: () => performance.now(), date: Date.now }, say);
   const minter = intercepts ? new InterceptionAuthority(Date.now()) : undefined;
@@ -52,6 +52,10 @@ export function openSecrets({ allowed, mesh, environment, say }: SecretsOptions)
 
 function heldIn({ name, from }: Injection): readonly HiddenFile[] {
   return heldBy(from).files.map((file) => ({ file, what: `credential ${name}` }));
+}
+
+function keysOf({ host, ports }: Allowed): readonly HiddenFile[] {
+  return ports.flatMap(({ certificate }) => (certificate ? [{ file: certificate.key, what: `client certificate for ${host}` }] : []));
 }
 
 function isIntercepted({ ports }: Allowed): boolean {
