@@ -89,7 +89,7 @@ test('what does not read completely allows nothing', (t) => {
     ['allow: [{ host: a.example, protocol: UDP }]', /UDP/],
     ['allow: [{ host: a.example:443 }]', /ports stand in ports/],
     ['allow: [{ host: "https://a.example" }]', /without a scheme/],
-    ['allow: [{ host: "*" }]', /neither a name/],
+    ['allow: [{ host: "*" }]', /all hosts can not be allowed at once: write the names, or the suffixes/],
     ['allow: [{ host: a.example, protocol: TCP }]', /needs ports/],
     ['allow: [{ host: "*.a.example", ports: [22], protocol: TCP }]', /wildcard/],
     ['allow: [{ host: a.example, until: 2026-13-45 }]', /no day|until/],

@@ -82,7 +82,8 @@ export function unwanted(arrival: Arrival): string | undefined {
     return hosts.some((host) => covers(host, arrival.sni ?? '')) ? undefined : `the name ${arrival.sni} is not allowed there`;
   if (arrival.kind === 'connection') return undefined;
   const { host, method, path, credential } = arrival;
-  const name = host.toLowerCase().replace(/:(?:80|443)$/, '');
+  // With a dot at its end it is the same name.
+  const name = host.toLowerCase().replace(/\.?(?::(?:80|443))?$/, '');
   if (!hosts.includes(name)) return `the host ${host} is not allowed there`;
   // One that brings a token of its own gets none.
   if (credential && name !== 'seen.allowed.example') return 'it has the credential';

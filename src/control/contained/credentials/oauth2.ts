@@ -1,7 +1,7 @@
 /** Access tokens by OAuth 2.0's client credentials (RFC 6749 §4.4). */
-import { readFileSync } from 'node:fs';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { messageOf } from '../../../lib/errors.ts';
+import { readRegularFile } from '../../../lib/regular-file.ts';
 import type { Injection } from '../../../policy/injection.ts';
 import { boundedText, failureText, roots } from '../../own-requests.ts';
 import { FAILED_MS, type Obtained, remembered } from './remembered.ts';
@@ -48,7 +48,7 @@ async function ask(settings: OAuth2, secret: string, ending: AbortSignal): Promi
     url.protocol === 'https:'
       ? process
           .getBuiltinModule('node:https')
-          .request(url, { ...options, ca: settings.ca === undefined ? roots() : readFileSync(settings.ca) }, resolve)
+          .request(url, { ...options, ca: settings.ca === undefined ? roots() : readRegularFile(settings.ca) }, resolve)
       : process.getBuiltinModule('node:http').request(url, options, resolve);
   request.on('error', reject).end(body);
   try {
