@@ -118,6 +118,8 @@ test('the list of the examples reads, and names what goes where', () => {
       ['api.example.com', ['443 to 443 intercepted'], ['api.example.com#1', 'authorization', 'Bearer']],
       ['registry.example.com', ['443 to 443 intercepted'], ['registry.example.com#1', 'authorization', 'Basic']],
       ['metrics.example.com', ['80 to 443'], ['metrics.example.com#1', 'x-api-key', undefined]],
+      ['orders.example.com', ['443 to 443 intercepted'], ['orders.example.com#1', 'authorization', 'Bearer']],
+      ['s3.eu-central-1.amazonaws.com', ['443 to 443 intercepted'], ['s3.eu-central-1.amazonaws.com#1', undefined, undefined]],
     ],
   );
 });

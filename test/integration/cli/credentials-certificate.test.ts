@@ -83,6 +83,7 @@ test('it is shown where TLS is originated or intercepted, renewed files are take
   // None failed while one file was new and the other was not.
   assert.doesNotMatch(stderr, /curl: /);
   assert.doesNotMatch(stdout, /key\.pem/);
+  for (const { key } of [one, two]) for (const line of key.split('\n').slice(1, -2)) assert.ok(!`${stdout}${stderr}`.includes(line));
 });
 
 test('a server that is not verified to be the host’s gets no request, nor does another route lead there, nor does a redirect carry it', {
