@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { createServer as createHttp, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createSecureServer } from 'node:http2';
 import { createServer, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { decode, encode, type Packet } from 'dns-packet';
 import { ADDRESSES, type Arrival, INSIDE, OTHER_PORTS, PORTS, unwanted, WILD, WILD_ADDRESS } from './policy.ts';
 
@@ -29,6 +30,7 @@ export interface Account {
 }
 
 const MOST_LEAKS = 50;
+const LATEST_MS = 10_000;
 /** Of a connection, bytes that are read before it is judged. */
 const MOST_READ = 16_384;
 
@@ -38,6 +40,7 @@ export class Outside {
   readonly #plain: HttpServer;
   readonly #secure: ReturnType<typeof createSecureServer>;
   #turn = 0;
+  #open = 0;
 
   constructor(credential: string, certificate: { readonly cert: string; readonly key: string }) {
     this.#credential = credential;
@@ -69,8 +72,19 @@ export class Outside {
     await once(names, 'listening');
   }
 
+  /**
+   * Resolves when all connections that were begun have come and ended; what has not by then never does. Nothing tells of one that comes to nobody.
+   * @param begun how many, by the kernel's count
+   */
+  async settled(begun: () => number): Promise<void> {
+    const end = performance.now() + LATEST_MS;
+    while ((this.#open > 0 || begun() !== this.account.connections) && performance.now() < end) await delay(20);
+  }
+
   #connected(socket: Socket): void {
     this.account.connections++;
+    this.#open++;
+    socket.on('close', () => this.#open--);
     socket.on('error', () => undefined);
     const place = placeOf(socket);
     const nowhere = unwanted({ kind: 'connection', ...place });

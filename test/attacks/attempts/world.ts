@@ -47,8 +47,7 @@ const child = spawn(process.execPath, run, { env: { ...process.env, [VARIABLE]: 
 let stdout = '';
 child.stdout!.on('data', (piece: Buffer) => (stdout += piece));
 const [code] = await once(child, 'close');
-// What was still on its way.
-await new Promise((resolve) => setTimeout(resolve, 500));
+await outside.settled(() => counted().connections - before.connections);
 const after = counted();
 const { account } = outside;
 const missed = {

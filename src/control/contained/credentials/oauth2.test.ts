@@ -126,6 +126,22 @@ test('a token is renewed before its end while calls go on with it; where that fa
   await given(asked, `token-${server.forms.length + 1}`);
 });
 
+test('a secret that is replaced is the next request’s; one that is gone closes once no token holds', { skip }, async (t) => {
+  const server = await authorizationServer(t);
+  const file = `${server.ca}.secret`;
+  writeFileSync(file, 'another');
+  const { ask, clock } = asking(server, { clientSecret: { file } });
+  assert.match(await ask(), /answers 401 \(invalid_client\)$/);
+  writeFileSync(file, `${SECRET}\n`);
+  clock.ms = 1001;
+  assert.equal(await ask(), 'token-1');
+  rmSync(file);
+  clock.ms += 3_580_000;
+  assert.equal(await ask(), 'token-1');
+  clock.ms += 11_000;
+  assert.match(await ask(), /\.secret cannot be read: ENOENT$/);
+});
+
 test('what is no token closes, is not asked for at each call, and nothing of what was sent or answered is said', { skip }, async (t) => {
   const server = await authorizationServer(t);
   for (const [answer, expected] of [

@@ -14,7 +14,7 @@ export const FAILED_MS = 1000;
 
 /**
  * Nothing is asked for while nobody calls. A value that still holds outlives a failure to renew it, and never its own end.
- * @param obtain calls `done` once, later
+ * @param obtain calls `done` once, possibly before it returns
  * @param now milliseconds that only grow
  */
 export function remembered(obtain: (done: (obtained: Obtained) => void) => void, now: () => number): Source {
@@ -30,14 +30,12 @@ export function remembered(obtain: (done: (obtained: Obtained) => void) => void,
     waiting = undefined;
     for (const done of asked) done(known!.value);
   };
-  const renew = () => {
-    waiting = [];
-    obtain(take);
-  };
   return (done) => {
     const held = holds() ? known : undefined;
-    if (waiting === undefined && (!held || now() >= renewAt)) renew();
+    const renews = waiting === undefined && (!held || now() >= renewAt);
+    if (renews) waiting = [];
+    if (!held) waiting!.push(done);
+    if (renews) obtain(take);
     if (held) done(held.value);
-    else waiting!.push(done);
   };
 }
