@@ -1,6 +1,6 @@
 /**
  * `npm test` runs the tests of the parts and of the whole program; `npm run test:deep` those that make thousands of calls or need a lab, which CI runs too:
- * both engines beside each other on hostile bytes, forty ways round the sandbox, one policy's verdicts by every way, real work inside of it, the call table on loopback and from pods, every mistake of one step, generated configurations, a real browser, a real API server, pods on a real node.
+ * both engines beside each other on hostile bytes, forty ways round the sandbox, generated ways out, one policy's verdicts by every way, real work inside of it, the call table on loopback and from pods, every mistake of one step, generated configurations, a real browser, a real API server, pods on a real node.
  *
  * Tests of pure folders share one process, as most of the time of a test file of its own goes into loading; the others have one each.
  */
@@ -12,7 +12,7 @@ import { TOGETHER } from './together.ts';
 const ROOT = join(import.meta.dirname, '..');
 
 const DEEP = [
-  'test/attacks/{beside-envoy,sandbox}.test.ts',
+  'test/attacks/{attempts,beside-envoy,sandbox}.test.ts',
   'test/calls/{convert,loopback,quick-diff}.test.ts',
   'test/console/**/*.test.ts',
   'test/field/proposals.test.ts',

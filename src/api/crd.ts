@@ -24,6 +24,8 @@ export function crdOf(kind: keyof typeof OURS): object {
         storage: true,
         subresources: { status: {} },
         additionalPrinterColumns: [
+          column('Accepted', condition('Accepted')),
+          column('Compiled', condition('Compiled')),
           column('Through', '.spec.through'),
           column('Expires', '.spec.expires'),
           column('Owner', '.spec.owner'),
@@ -39,6 +41,10 @@ export function crdOf(kind: keyof typeof OURS): object {
       })),
     },
   };
+}
+
+function condition(type: string): string {
+  return `.status.conditions[?(@.type=="${type}")].status`;
 }
 
 /** As Kubernetes asks for it (structural schemas): each part has a type, and what is not named is not allowed anyhow. */

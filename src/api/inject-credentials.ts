@@ -1,5 +1,5 @@
 /** Credentials that the proxy puts into calls: as a policy writes them, and our annotations of ServiceEntries that say what goes where. */
-import { boolean, duration, type Infer, list, object, port, required, string } from './schema.ts';
+import { boolean, duration, enumeration, type Infer, list, map, object, port, required, string } from './schema.ts';
 
 /** A JSON list of what is put into which requests (`xds/match/credentials.ts`); each with `ports`. It names credentials, and holds no value. */
 export const CREDENTIALS = 'sallyport.dev/credentials';
@@ -7,7 +7,29 @@ export const CREDENTIALS = 'sallyport.dev/credentials';
 /** Ports, separated by commas: the client's TLS ends at the proxy, which shows a certificate for the host, and the calls leave as TLS of the proxy's own. */
 export const INTERCEPT = 'sallyport.dev/intercept';
 
-/** One of `header`, `bearer`, `basic` and `query` says where it goes. */
+const file = () => string({ minLength: 1, maxLength: 4096 });
+const variable = () => string({ pattern: /^[A-Za-z_][A-Za-z0-9_]*$/, maxLength: 256 });
+
+/** An access token by OAuth 2.0's client credentials (RFC 6749 §4.4), asked for by this program: the command need not be allowed the server. */
+const oauth2 = object({
+  /** An https URL; http on this machine's loopback alone. */
+  tokenEndpoint: required(string({ minLength: 1, maxLength: 2048 })),
+  clientId: required(string({ pattern: /^[\x20-\x7e]+$/, maxLength: 1024 })),
+  /** One of `file` and `environment`. */
+  clientSecret: required(object({ file: file(), environment: variable() })),
+  scopes: list(string({ pattern: /^[\x21\x23-\x5b\x5d-\x7e]+$/, maxLength: 1024 }), { maxItems: 100 }),
+  /** What the server wants besides, as `audience` or `resource`. */
+  parameters: map(string({ maxLength: 4096 }), { maxProperties: 20 }),
+  /** Whether client and secret stand in `authorization` (the default) or in the body. */
+  authentication: enumeration('basic', 'body'),
+  /** A file with the CAs that the server is verified by. Without: those of the system. */
+  ca: file(),
+});
+
+/** As regions and services of AWS are named. */
+const scope = () => required(string({ pattern: /^[a-z0-9-]+$/, maxLength: 64 }));
+
+/** One of `header`, `bearer`, `basic`, `query` and `sigv4` says where it goes. */
 export const credential = object({
   /** The value as a header of this name. */
   header: string({ pattern: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, maxLength: 256 }),
@@ -17,20 +39,26 @@ export const credential = object({
   basic: object({ user: required(string({ pattern: /^[\x20-\x39\x3b-\x7e]*$/, maxLength: 256 })) }),
   /** The value as a parameter of this name. */
   query: string({ minLength: 1, maxLength: 256 }),
-  /** Where the value comes from: one of `file`, `environment` and `command`. */
+  /**
+   * The request is signed with it (AWS Signature Version 4). The value is what a `credential_process` prints, in JSON: `AccessKeyId`, `SecretAccessKey` and
+   * where there is one `SessionToken`; or with `accessKeyId` the secret access key alone.
+   */
+  sigv4: object({ region: scope(), service: scope(), accessKeyId: string({ pattern: /^\w+$/, maxLength: 128 }) }),
+  /** Where the value comes from: one of `file`, `environment`, `command` and `oauth2`. */
   from: required(
     object({
       /** Read anew when it changes; kept from the command that is run. */
-      file: string({ minLength: 1, maxLength: 4096 }),
+      file: file(),
       /** A variable of this program; the command that is run does not get it. */
-      environment: string({ pattern: /^[A-Za-z_][A-Za-z0-9_]*$/, maxLength: 256 }),
+      environment: variable(),
       /** A program and its arguments: its output is the value, or an ExecCredential as kubectl's programs print it. */
       command: list(string({ maxLength: 4096 }), { maxItems: 100 }),
       /** How long the output of the command holds where it does not say when it expires. Without: 5 minutes. */
       ttl: duration(1),
+      oauth2,
     }),
   ),
-  /** What the client may send in its place; with another token a request stays as it is. */
+  /** What the client may send in its place, of `sigv4` the access key id that it signs with; with another token a request stays as it is. */
   placeholder: string({ pattern: /^[\x21-\x7e]+$/, maxLength: 1024 }),
 });
 export type Credential = Infer<typeof credential>;
@@ -46,6 +74,9 @@ export const entryTls = object({
   /** The proxy sees through the client's TLS, by a certificate of its own making that the command is told to trust. */
   intercept: boolean(),
   /** A file with the CAs that the server's certificate is verified by. Without: those of the system. */
-  ca: string({ minLength: 1, maxLength: 4096 }),
+  ca: file(),
+  /** A file with the certificate, and its chain, that the proxy shows to the server which asks for one; its key is kept from the command that is run. */
+  clientCertificate: file(),
+  privateKey: file(),
 });
 export type EntryTls = Infer<typeof entryTls>;

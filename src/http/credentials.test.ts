@@ -16,7 +16,7 @@ function injected(json: object, value = 's3cret'): Injected {
   return { rule: ruleOf(json), value: new Redacted(Buffer.from(value)), host: 'api.example' };
 }
 
-const message = (path: string, ...flat: string[]) => ({ method: 'GET', path, headers: new HeaderMap(flat) });
+const message = (path: string, ...flat: string[]) => ({ method: 'GET', authority: 'api.example', path, headers: new HeaderMap(flat) });
 
 test('a place is the proxy’s where nothing stands there, or the placeholder, once or several times', () => {
   const bearer = ruleOf({ header: 'authorization', scheme: 'Bearer', placeholder: 'P' });
@@ -41,10 +41,11 @@ test('a place is the proxy’s where nothing stands there, or the placeholder, o
 
 test('the request that goes out has it, the one that came has not', () => {
   const came = message('/p?a=1&key=P&b=%2F#x', 'x-key', 'P', 'other', 'stays');
-  const sent = withCredentials(came, [
-    injected({ header: 'x-key', placeholder: 'P' }),
-    injected({ query: 'key', placeholder: 'P' }, 'a&b=c d'),
-  ]);
+  const sent = withCredentials(
+    came,
+    [injected({ header: 'x-key', placeholder: 'P' }), injected({ query: 'key', placeholder: 'P' }, 'a&b=c d')],
+    0,
+  );
   assert.deepEqual([sent.path, sent.headers.flat], ['/p?a=1&b=%2F#x&key=a%26b%3Dc%20d', ['x-key', 's3cret', 'other', 'stays']]);
   assert.deepEqual([came.path, came.headers.flat], ['/p?a=1&key=P&b=%2F#x', ['x-key', 'P', 'other', 'stays']]);
 });
@@ -58,7 +59,7 @@ test('whatever a client sends, its own token stays and the value is in no answer
       (fields) => {
         const came = message('/', ...fields.flat());
         const own = came.headers.all('authorization').filter((text) => text.includes('mine'));
-        const { headers } = withCredentials(came, [one]);
+        const { headers } = withCredentials(came, [one], 0);
         if (own.length > 0) assert.deepEqual(headers.all('authorization'), came.headers.all('authorization'));
         else assert.deepEqual(headers.all('authorization'), [`Bearer ${value}`]);
         const echoed = new HeaderMap([...headers.flat, 'location', `/?k=${encodeURIComponent(value)}`]);

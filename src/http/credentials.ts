@@ -1,4 +1,5 @@
 /** Credentials as they stand in requests: whether a request gets one, how it is written in, and how answers are kept from telling it. */
+import type { SigningKeys } from '../lib/contained.ts';
 import { parseIp } from '../lib/ip.ts';
 import type { Redacted } from '../lib/redacted.ts';
 import { isNear } from '../lib/special-address.ts';
@@ -8,11 +9,15 @@ import type { CredentialRule } from '../xds/match/credentials.ts';
 import { verifiesServer } from '../xds/match/verified-tls.ts';
 import type { Head } from './head.ts';
 import type { HeaderMap } from './header-map.ts';
+import { leavesSigning, sign } from './sigv4.ts';
 
 /** A credential for a request that is on its way. */
 export interface Injected extends Destined {
   readonly rule: CredentialRule;
+  /** Of a signature `SigningKeys`, in JSON. */
   readonly value: Redacted;
+  /** Of a signature: what stands for the body in it. */
+  readonly payload?: string;
 }
 
 export interface Destined {
@@ -44,6 +49,7 @@ export function overriding({ methods, paths }: CredentialRule, headers: HeaderMa
 /** Whether the client has left the place to the proxy: nothing stands there, or the placeholder. Another token is its own, and stays. */
 export function leavesPlace(rule: CredentialRule, message: Message): boolean {
   const { placeholder } = rule;
+  if (rule.signing) return leavesSigning(placeholder, message);
   const found = rule.place === 'header' ? message.headers.all(rule.key) : parametersOf(message.path, rule.key);
   if (found.length === 0) return true;
   if (placeholder === undefined) return false;
@@ -51,27 +57,40 @@ export function leavesPlace(rule: CredentialRule, message: Message): boolean {
   return found.every((value) => value === placeholder || value === expected);
 }
 
-/** The request as it goes out. What it was made of stays as it is: logs, flows and spans read that. */
-export function withCredentials<Sent extends Message>(message: Sent, injected: readonly Injected[]): Message {
+/**
+ * The request as it goes out. What it was made of stays as it is: logs, flows and spans read that.
+ * @param now ms since the epoch
+ */
+export function withCredentials(
+  { method, authority, ...message }: Message & Pick<Head, 'authority'>,
+  injected: readonly Injected[],
+  now: number,
+): Message {
   const headers = message.headers.clone();
   let { path } = message;
-  for (const { rule, value } of injected) {
-    if (!leavesPlace(rule, { ...message, headers, path })) continue;
+  // What is signed has to be all there.
+  const inOrder = [...injected.filter(({ rule }) => !rule.signing), ...injected.filter(({ rule }) => rule.signing)];
+  for (const { rule, value, payload = '' } of inOrder) {
+    if (!leavesPlace(rule, { method, headers, path })) continue;
     const text = written(rule, value.revealText());
-    if (rule.place === 'header') headers.set(rule.key, text);
+    if (rule.signing) sign({ method, authority, headers, path }, rule.signing, keysIn(value), payload, now);
+    else if (rule.place === 'header') headers.set(rule.key, text);
     else path = withParameter(path, rule.key, text);
   }
-  return { method: message.method, path, headers };
+  return { method, path, headers };
+}
+
+function keysIn(value: Redacted): SigningKeys {
+  return JSON.parse(value.revealText());
 }
 
 /** Puts `[credential]` where a field of the answer has the value, as when a redirect repeats the query; a field whose name has it is gone. */
 export function hideCredentials(headers: HeaderMap, injected: readonly Injected[]): void {
   const { flat } = headers;
-  const texts = injected.flatMap(({ rule, value }) => {
-    const text = value.revealText();
-    // One that is shorter is found by chance, and no secret.
-    return text.length < SHORTEST_HIDDEN ? [] : [written(rule, text), ...formsOf(text)];
-  });
+  // One that is shorter is found by chance, and no secret.
+  const texts = injected.flatMap(({ rule, value }) =>
+    secretsIn(rule, value).flatMap((text) => (text.length < SHORTEST_HIDDEN ? [] : [written(rule, text), ...formsOf(text)])),
+  );
   // Names are in lower case.
   const named = texts.map((text) => text.toLowerCase());
   headers.removeAll(new Set(flat.filter((name, i) => i % 2 === 0 && named.some((text) => name.includes(text)))));
@@ -80,6 +99,12 @@ export function hideCredentials(headers: HeaderMap, injected: readonly Injected[
     if (flat[i] === 'content-length') continue;
     for (const text of texts) if (flat[i + 1]!.includes(text)) flat[i + 1] = flat[i + 1]!.replaceAll(text, HIDDEN);
   }
+}
+
+function secretsIn({ signing }: CredentialRule, value: Redacted): string[] {
+  if (!signing) return [value.revealText()];
+  const { secretAccessKey, sessionToken } = keysIn(value);
+  return [secretAccessKey, ...(sessionToken === undefined ? [] : [sessionToken])];
 }
 
 /** As servers write it into fields: as it is, escaped, as forms are, and in base64. */

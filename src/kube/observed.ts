@@ -22,13 +22,13 @@ export interface ObservedObject {
 }
 
 /** Of these nothing but who they are, and their statuses, which are written when something is found of them. */
-const NAMED_ONLY: ReadonlySet<string> = new Set(Object.keys(ISTIO_KINDS));
+const NAMED_ONLY: ReadonlySet<string> = new Set([...Object.keys(ISTIO_KINDS), 'EgressPolicy']);
 const SPEC_KINDS: ReadonlySet<string> = new Set(['Service']);
 const KINDS = [...STATUS_KINDS, 'Service', 'Deployment', ...NAMED_ONLY];
 const ISTIO_GROUP = /\.istio\.io\//;
 
 export class ObservedObjects implements ObjectObserver {
-  readonly statusOf: ReadonlySet<string> = new Set([...STATUS_KINDS, ...Object.values(ISTIO_KINDS)]);
+  readonly statusOf: ReadonlySet<string> = new Set([...STATUS_KINDS, ...Object.values(ISTIO_KINDS), 'EgressPolicy']);
   readonly #kinds = new Map<string, Map<string, ObservedObject>>(KINDS.map((kind) => [kind, new Map()]));
   #changed: () => void = () => undefined;
 

@@ -32,7 +32,7 @@ export const ISTIO_KINDS = {
 export type IstioKind = keyof typeof ISTIO_KINDS;
 
 /** A kind that is written, as documents call it but for Istio's Gateway. */
-export type WrittenKind = StatusKind | IstioKind | OtherKind;
+export type WrittenKind = StatusKind | IstioKind | 'EgressPolicy' | OtherKind;
 
 const GATEWAY_ROOT = `/apis/${GATEWAY_API}/v1`;
 
@@ -59,6 +59,7 @@ const ROOTS: Readonly<Record<WrittenKind, readonly [root: string, plural: string
   PeerAuthentication: ['/apis/security.istio.io/v1', 'peerauthentications'],
   RequestAuthentication: ['/apis/security.istio.io/v1', 'requestauthentications'],
   Telemetry: ['/apis/telemetry.istio.io/v1', 'telemetries'],
+  EgressPolicy: ['/apis/sallyport.dev/v1alpha1', 'egresspolicies'],
   Service: ['/api/v1', 'services'],
   ServiceAccount: ['/api/v1', 'serviceaccounts'],
   ConfigMap: ['/api/v1', 'configmaps'],

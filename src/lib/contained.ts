@@ -14,6 +14,13 @@ export interface HandedSockets {
   readonly dnsTcp: readonly SocketHandle[];
 }
 
+/** What requests to AWS are signed with. As a credential's value it is in JSON. */
+export interface SigningKeys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}
+
 /** Who holds the values of credentials. */
 export interface CredentialSource {
   /** `done` is called once, possibly before this returns. Undefined: it can't be had for this host, and the reason has been logged. */

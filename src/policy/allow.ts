@@ -29,9 +29,9 @@ export interface Allowed {
   readonly injections?: readonly Injection[];
 }
 
-/** Whether it holds what a command can be kept from only where it is contained: credentials, the key of a CA. */
+/** Whether it holds what a command can be kept from only where it is contained: credentials, a key. */
 export function hasSecrets({ injections, ports }: Allowed): boolean {
-  return injections !== undefined || ports.some(({ intercept }) => intercept);
+  return injections !== undefined || ports.some(({ intercept, certificate }) => intercept || certificate);
 }
 
 const SCHEMES = table<{ readonly protocol: Protocol; readonly port?: number }>({
@@ -122,10 +122,7 @@ function planOf({ host, ports, why, owner, bind, within, injections = [] }: Allo
 function merged(host: string, ports: readonly AllowedPort[]): AllowedPort[] {
   return [...Map.groupBy(ports, ({ port }) => port).values()].map((same) => {
     const { only: _, ...first } = same[0]!;
-    const other = same.find(
-      ({ originate, intercept, ca }) => originate !== first.originate || intercept !== first.intercept || ca !== first.ca,
-    );
-    if (other)
+    if (same.some((each) => tlsOf(each) !== tlsOf(first)))
       throw new SallyportError(
         'policy-unreadable',
         `${host}:${first.port} is allowed twice, and TLS is treated in two ways: write the same tls in both, or leave the other out (--allow ${host} stands for 80 and 443).`,
@@ -133,4 +130,8 @@ function merged(host: string, ports: readonly AllowedPort[]): AllowedPort[] {
     const only: Requests[] = same.flatMap((each) => each.only ?? []);
     return { ...first, ...(same.every((each) => each.only) && { only }) };
   });
+}
+
+function tlsOf({ originate, intercept, ca, certificate }: AllowedPort): string {
+  return JSON.stringify([originate, intercept, ca, certificate?.chain, certificate?.key]);
 }

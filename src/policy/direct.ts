@@ -143,9 +143,13 @@ function destinationRule({ host, name, namespace, ports, exportTo }: HostPlan): 
   if (originating.length === 0) return [];
   // Without subjectAltNames beside sni any name that a known CA has signed would do.
   const tls = { mode: 'SIMPLE', sni: host, subjectAltNames: [host] };
-  const portLevelSettings = originating.map(({ port, ca }) => ({
+  const portLevelSettings = originating.map(({ port, ca, certificate }) => ({
     port: { number: port },
-    tls: { ...tls, ...(ca !== undefined && { caCertificates: ca }) },
+    tls: {
+      ...tls,
+      ...(certificate && { mode: 'MUTUAL', clientCertificate: certificate.chain, privateKey: certificate.key }),
+      ...(ca !== undefined && { caCertificates: ca }),
+    },
   }));
   return [
     { kind: 'DestinationRule', name, namespace, spec: { host, trafficPolicy: { portLevelSettings }, ...(exportTo && { exportTo }) } },

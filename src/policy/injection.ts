@@ -3,6 +3,7 @@ import type { AllowListEntry } from '../api/allow-list.ts';
 import type { Credential } from '../api/inject-credentials.ts';
 import { isShortName, isWildcard } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
+import { isLoopbackAddress } from '../lib/socket-address.ts';
 import { isNearRange } from '../lib/special-address.ts';
 import { LOOPBACK_NAME } from './direct.ts';
 import type { AllowedPort } from './plan.ts';
@@ -14,6 +15,8 @@ export interface Injection {
   readonly name: string;
   readonly host: string;
   readonly from: Credential['from'];
+  /** Of a signature: the value is keys, of this id where one is written. */
+  readonly keys?: { readonly accessKeyId: string | undefined };
   readonly ports: readonly number[];
   /** As the annotation has it; the value is nowhere in it. */
   readonly rule: Readonly<Record<string, unknown>>;
@@ -29,7 +32,17 @@ export function treatedPorts(host: string, entry: AllowListEntry): AllowedPort[]
     originate: tls.intercept ? port.port : (tls.port ?? 443),
     ...(tls.intercept && { intercept: true }),
     ...(tls.ca !== undefined && { ca: tls.ca }),
+    ...(tls.clientCertificate !== undefined && { certificate: { chain: tls.clientCertificate, key: tls.privateKey! } }),
   }));
+}
+
+/** The same with the paths of its files as `near` has them. */
+export function placedPort({ ca, certificate, ...port }: AllowedPort, near: (path: string) => string): AllowedPort {
+  return {
+    ...port,
+    ...(ca !== undefined && { ca: ca === 'system' ? ca : near(ca) }),
+    ...(certificate && { certificate: { chain: near(certificate.chain), key: near(certificate.key) } }),
+  };
 }
 
 /** Why an entry can not be what it says, or undefined. */
@@ -47,6 +60,10 @@ export function injectionProblem(host: string, entry: AllowListEntry): string | 
     return `TLS is what is intercepted, not ${protocol}: leave protocol out`;
   if (tls?.intercept && bind !== undefined && bind !== 'enforce')
     return 'what is intercepted is bound to its host: leave bind out, or write enforce';
+  if ((tls?.clientCertificate === undefined) !== (tls?.privateKey === undefined))
+    return 'tls.clientCertificate and tls.privateKey belong together: write both';
+  if (tls?.clientCertificate !== undefined && bind !== undefined && bind !== 'enforce')
+    return 'a client certificate is shown to a bound destination alone: leave bind out, or write enforce';
   if (credentials.length === 0) return undefined;
   if (isIp(host) || isWildcard(host)) return 'credentials are for the name of one host';
   if (bind !== undefined && bind !== 'enforce') return `credentials need bind: enforce, and this says ${bind}`;
@@ -65,37 +82,93 @@ export function injectionProblem(host: string, entry: AllowListEntry): string | 
 const FRAMING =
   /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|proxy-.*|x-forwarded-.*|x-envoy-.*)$/;
 
-function credentialProblem({ header, bearer, basic, query, from, placeholder }: Credential): string | undefined {
-  const places = [header !== undefined, bearer, basic !== undefined, query !== undefined].filter(Boolean).length;
-  if (places !== 1) return 'say once where it goes: header, bearer, basic or query';
+function credentialProblem({ header, bearer, basic, query, sigv4, from, placeholder }: Credential): string | undefined {
+  const places = [header !== undefined, bearer, basic !== undefined, query !== undefined, sigv4 !== undefined].filter(Boolean).length;
+  if (places !== 1) return 'say once where it goes: header, bearer, basic, query or sigv4';
+  if (sigv4 && from.oauth2) return 'from.oauth2 gives a token, and sigv4 signs with keys: write bearer: true';
   if (header !== undefined && FRAMING.test(header.toLowerCase())) return `the header ${header} is not a place for a credential`;
-  const sources = [from.file !== undefined, from.environment !== undefined, from.command.length > 0].filter(Boolean).length;
-  if (sources !== 1) return 'from: say once where the value comes from: file, environment or command';
+  return sourceProblem(from) ?? (placeholder === '' ? 'placeholder: it is empty' : undefined);
+}
+
+function sourceProblem(from: Credential['from']): string | undefined {
+  const { file, environment, command, oauth2 } = from;
+  const sources = [file, environment, command[0], oauth2].filter((each) => each !== undefined).length;
+  if (sources !== 1) return 'from: say once where the value comes from: file, environment, command or oauth2';
   if (from.ttl !== undefined && from.command.length === 0)
-    return 'from.ttl: a file is read when it changes, and a variable does not: ttl is for commands';
-  if (from.command[0] === '') return 'from.command: it names no program';
-  return placeholder === '' ? 'placeholder: it is empty' : undefined;
+    return 'from.ttl: a file is read when it changes, a variable does not, and a token says itself: ttl is for commands';
+  if (command[0] === '') return 'from.command: it names no program';
+  return oauth2 && oauth2Problem(oauth2);
+}
+
+type OAuth2 = NonNullable<Credential['from']['oauth2']>;
+
+/** Parameters that are the request's own. */
+const OWN_PARAMETERS = ['grant_type', 'scope', 'client_id', 'client_secret', 'client_assertion', 'client_assertion_type'];
+
+function oauth2Problem({ tokenEndpoint, clientSecret, parameters }: OAuth2): string | undefined {
+  const url = URL.canParse(tokenEndpoint) ? new URL(tokenEndpoint) : undefined;
+  if (url?.username !== '' || url.password !== '' || tokenEndpoint.includes('#'))
+    return 'from.oauth2.tokenEndpoint: it is no URL of a token endpoint, https://HOST/PATH';
+  const isNear = LOOPBACK_NAME.test(url.hostname) || isLoopbackAddress(url.hostname.replace(/^\[|\]$/g, ''));
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isNear))
+    return 'from.oauth2.tokenEndpoint: the secret goes there, and over https alone: write https://HOST/PATH';
+  if ((clientSecret.file === undefined) === (clientSecret.environment === undefined))
+    return 'from.oauth2.clientSecret: say once where it comes from: file or environment';
+  const own = Object.keys(parameters).find((name) => OWN_PARAMETERS.includes(name));
+  return own === undefined ? undefined : `from.oauth2.parameters: ${own} is not one of them: it says itself what the other fields say`;
+}
+
+/** The files that hold what nobody else may have, and the variables. */
+export function heldBy({ file, environment, oauth2 }: Credential['from']): {
+  readonly files: readonly string[];
+  readonly variables: readonly string[];
+} {
+  const secret = oauth2?.clientSecret;
+  return {
+    files: [file, secret?.file].filter((each) => each !== undefined),
+    variables: [environment, secret?.environment].filter((each) => each !== undefined),
+  };
+}
+
+/** The same with the paths of its files as `near` has them. */
+export function placedSource(from: Credential['from'], near: (path: string) => string): Credential['from'] {
+  const { file, oauth2 } = from;
+  const { clientSecret, ca } = oauth2 ?? {};
+  const placed = oauth2 && {
+    ...oauth2,
+    clientSecret: clientSecret?.file === undefined ? oauth2.clientSecret : { file: near(clientSecret.file) },
+    ...(ca !== undefined && { ca: near(ca) }),
+  };
+  return { ...from, ...(file !== undefined && { file: near(file) }), ...(placed && { oauth2: placed }) };
 }
 
 /** @param host in lower case @param first how many the host has already */
 export function injectionsOf(host: string, entry: AllowListEntry, first: number): Injection[] {
   const ports = treatedPorts(host, entry).map(({ port }) => port);
   const { methods, paths } = entry;
-  return entry.credentials.map(({ header, bearer, basic, query, from, placeholder }, index) => {
+  return entry.credentials.map((credential, index) => {
+    const { bearer, basic, sigv4, from, placeholder } = credential;
     const name = `${host}#${first + index + 1}`;
-    const place = query === undefined ? { header: header?.toLowerCase() ?? 'authorization' } : { query };
     const rule = {
       name,
       ports,
-      ...place,
+      ...placeOf(credential, entry),
       ...(bearer && { scheme: 'Bearer' }),
       ...(basic && { scheme: 'Basic', user: basic.user }),
       ...(placeholder !== undefined && { placeholder }),
       ...(methods.length > 0 && { methods }),
       ...(paths.length > 0 && { paths }),
     };
-    return { name, host, from, ports, rule };
+    return { name, host, from, ports, rule, ...(sigv4 && { keys: { accessKeyId: sigv4.accessKeyId } }) };
   });
+}
+
+function placeOf({ header, query, sigv4 }: Credential, { tls }: AllowListEntry): Readonly<Record<string, unknown>> {
+  if (sigv4) {
+    const { region, service } = sigv4;
+    return { sigv4: { region, service, ...((tls?.originate || tls?.intercept) && { unsigned: true }) } };
+  }
+  return query === undefined ? { header: header?.toLowerCase() ?? 'authorization' } : { query };
 }
 
 interface Injected {

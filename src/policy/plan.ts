@@ -16,6 +16,14 @@ export interface AllowedPort {
   readonly intercept?: boolean;
   /** A file with the CAs that the server of originated TLS is verified by; without: the system's. */
   readonly ca?: string;
+  /** What is shown to the server of originated TLS where it asks. */
+  readonly certificate?: ClientCertificate;
+}
+
+/** Files. */
+export interface ClientCertificate {
+  readonly chain: string;
+  readonly key: string;
 }
 
 /** Requests by method and path; an empty list means any. A path that ends with `*` stands for whatever follows. */
@@ -52,6 +60,7 @@ export interface PortPlan {
   readonly originate?: number | undefined;
   readonly intercept?: boolean | undefined;
   readonly ca?: string | undefined;
+  readonly certificate?: ClientCertificate | undefined;
   /** Without any, every call is refused. */
   readonly rules: readonly Rule[];
   /** That what allowed it has ended, as a sentence; where no rule is left. */

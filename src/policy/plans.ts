@@ -8,8 +8,13 @@ import { disagreement, type Entry, endOfPolicy, entriesOf, type Policy, startOfP
 import { GATEWAY_NAMESPACE, gatewayPort, HIGHEST_LED } from './gateway-port.ts';
 import { type HostPlan, type PortPlan, type Rule, resourceName } from './plan.ts';
 
-export interface Problem {
+export interface Problem extends Refusal {
   readonly policy: Policy;
+}
+
+interface Refusal {
+  /** In one word: that of a condition. */
+  readonly reason: 'TooManyHosts' | 'Conflict' | 'NotServed' | 'NotHeld';
   readonly message: string;
 }
 
@@ -30,14 +35,17 @@ export function plansOf(policies: readonly Policy[], now: number): Plans {
   for (const policy of policies) {
     if (ended.includes(policy) || startOfPolicy(policy.spec) > now) continue;
     const entries = entriesOf(policy);
-    const message =
-      tooMany(entries, planned) ?? conflictWith(entries, [...live, ...entries]) ?? unservable(entries, live) ?? unheld(entries, live);
-    if (message === undefined) {
+    const refusal =
+      refused('TooManyHosts', tooMany(entries, planned)) ??
+      refused('Conflict', conflictWith(entries, [...live, ...entries])) ??
+      refused('NotServed', unservable(entries, live)) ??
+      refused('NotHeld', unheld(entries, live));
+    if (refusal === undefined) {
       for (const entry of entries) {
         live.push(entry);
         planned.add(entry.host);
       }
-    } else problems.push({ policy, message });
+    } else problems.push({ policy, ...refusal });
   }
   // Of a short name nothing can say that it has ended: it is not declared any more.
   const over = ended
@@ -51,6 +59,10 @@ export function plansOf(policies: readonly Policy[], now: number): Plans {
     return { plan, policy: hosts.get(host)![0]!.policy };
   });
   return { plans, problems, ended };
+}
+
+function refused(reason: Refusal['reason'], message: string | undefined): Refusal | undefined {
+  return message === undefined ? undefined : { reason, message };
 }
 
 /** Each host is compared with each, and has an address out of 65,024: beyond, reading would take minutes, or never end. */

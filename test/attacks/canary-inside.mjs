@@ -63,6 +63,8 @@ for (let i = 0; i < 60; i++) {
     fetch(`${url}/redirect?call=${i}`, { redirect: 'manual' }),
     fetch(`${secureUrl}/secure?call=${i}`),
     fetch(`${url}/broken?call=${i}`),
+    fetch(`${url}/token?call=${i}`),
+    fetch(`${url}/signed?call=${i}`, { method: 'POST', body: 'signed' }),
   ]);
   for (const answer of answers) {
     look('an answer', () => Buffer.from(JSON.stringify([...answer.headers])));

@@ -21,6 +21,11 @@ function meshConfig(folder: string, log: string): string {
   return file;
 }
 
+/** The canary is the client's secret, and the token. */
+function oauth2(port: number) {
+  return { tokenEndpoint: `http://localhost:${port}/token`, clientId: 'me', clientSecret: { environment: 'CANARY' } };
+}
+
 /** `sallyport flows` beside the run, from its first call on. */
 async function flowsOf(t: TestContext, pid: number): Promise<Program> {
   const flows = new Program(
@@ -43,6 +48,9 @@ test('the canary is in none of the outputs, and nowhere that the command can loo
       response.end('secure\n');
     },
   });
+  const auth = await startServer(t, {
+    listener: (_, response) => void response.end(JSON.stringify({ access_token: SECRET, token_type: 'Bearer', expires_in: 60 })),
+  });
   const ca = join(world.folder, 'ca.pem');
   writeFileSync(ca, certificate.cert);
   world.answer = ({ url = '' }, response) => {
@@ -62,6 +70,11 @@ test('the canary is in none of the outputs, and nowhere that the command can loo
         { paths: ['/plain'], credentials: [{ bearer: true, from: { environment: 'CANARY' }, placeholder: 'stand-in' }] },
         { paths: ['/redirect'], credentials: [{ query: 'key', from: { command: ['sh', '-c', 'echo "$CANARY"; echo "$CANARY" >&2'] } }] },
         { paths: ['/broken'], credentials: [{ basic: { user: 'me' }, from: { command: ['sh', '-c', 'echo "$CANARY" >&2; exit 3'] } }] },
+        { paths: ['/token'], credentials: [{ bearer: true, from: { oauth2: oauth2(auth.port) } }] },
+        {
+          paths: ['/signed'],
+          credentials: [{ sigv4: { region: 'r', service: 's', accessKeyId: 'AKID' }, from: { environment: 'CANARY' } }],
+        },
         { ports: [secure.port], tls: { intercept: true, ca }, credentials: [{ header: 'x-key', from: { file: world.file } }] },
       ],
       environment: { CANARY: SECRET, SALLYPORT_UNRELATED: 'stays' },
@@ -74,11 +87,12 @@ test('the canary is in none of the outputs, and nowhere that the command can loo
       },
     },
   );
-  assert.match(stdout, /statuses 200 302 200 502\nfound \[\], the control too\n/, stderr);
-  const came = world.requests.map(({ url = '', headers }) =>
-    url.startsWith('/plain') ? headers.authorization === `Bearer ${SECRET}` : url.endsWith(`key=${SECRET}`),
-  );
-  assert.equal(came.length, 120);
+  assert.match(stdout, /statuses 200 302 200 502 200 200\nfound \[\], the control too\n/, stderr);
+  const came = world.requests.map(({ url = '', headers: { authorization = '' } }) => {
+    if (url.startsWith('/redirect')) return url.endsWith(`key=${SECRET}`);
+    return url.startsWith('/signed') ? authorization.startsWith('AWS4-HMAC-SHA256 Credential=AKID/') : authorization === `Bearer ${SECRET}`;
+  });
+  assert.equal(came.length, 240);
   assert.ok(came.every(Boolean) && seen.length === 60 && seen.every((value) => value === SECRET), 'the servers have it');
   assert.match(readFileSync(log, 'utf8'), /Bearer stand-in .*\/plain/);
   assert.match(flows!.output, /"path":"\/redirect/);

@@ -393,6 +393,22 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     ends: DIRECT,
   },
   {
+    code: 'IST0106',
+    of: 'all hosts through a gateway',
+    text:
+      REGISTRY_ONLY +
+      entry(HTTP, 'resolution: DYNAMIC_DNS', {}, '*') +
+      gateway(HTTP_SERVER.replace(HOST, '"*"')) +
+      routes(`http:\n${HTTP_TO_GATEWAY}\n${HTTP_OUT.replace(HOST, '"*"')}`, {}, '*'),
+    says: /Write the suffixes that are needed \("\*\.com", "\*\.org"\) with resolution DYNAMIC_DNS; to lead them through a gateway, write the same in its hosts/,
+    change: Array(4).fill(['"*"', '"*.com"']),
+    call: CALL,
+    was: NOT_THROUGH,
+    ends: / > istio-system\/(?:istio-)?egress\S* outbound\|80\|\|\*\.com > reaches www\.example\.com/,
+    // Whoever has a name under it decides where it leads.
+    beside: ['SP1020'],
+  },
+  {
     code: 'IST0133',
     text: STANDARD.replace('selector: {istio: egressgateway}', 'selector: {}'),
     says: /Write the labels of the gateway that is meant, e\.g\. istio: egressgateway/,

@@ -3,7 +3,10 @@ import { isDnsLabel, isPlainHost, type Path, portProblem, type Report, wildcardH
 
 /** The host, subset and port that a route names. */
 export function destinationOf(destination: Destination, path: Path, report: Report): void {
-  const message = destination.host === '*' ? 'a route needs one host, not "*"' : wildcardHostProblem(destination.host);
+  const message =
+    destination.host === '*'
+      ? 'a route needs one host, not "*": name it, or the suffix that a ServiceEntry declares ("*.com")'
+      : wildcardHostProblem(destination.host);
   if (message) report({ path: [...path, 'host'], message });
   if (destination.subset && !isDnsLabel(destination.subset))
     report({ path: [...path, 'subset'], message: `"${destination.subset}" is no name of a subset` });

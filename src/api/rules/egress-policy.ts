@@ -104,6 +104,7 @@ export function isAllowedHost(host: string): boolean {
 /** Why a host can not be allowed as it is written, or undefined. */
 export function allowedProblem(host: string, { ports, protocol, methods, paths }: AllowedRequests): string | undefined {
   if (host.includes('://')) return 'a host is written without a scheme; state protocol';
+  if (host === '*') return 'all hosts can not be allowed at once: write the names, or the suffixes that are needed ("*.com")';
   if (!isAllowedHost(host.replace(/\.$/, ''))) return 'it is neither a name, *.suffix, nor an address; ports stand in ports';
   if (methods.length > 0 || paths.length > 0) {
     if (protocol !== undefined && protocol !== 'HTTP') return `methods and paths are seen in plain HTTP alone, not in ${protocol}`;

@@ -20,13 +20,17 @@ import {
   wildcardHostProblem,
 } from './checks.ts';
 
+const ALL_HOSTS =
+  'a ServiceEntry needs hosts, not "*", which Istio takes of none. Write the suffixes that are needed ("*.com", "*.org") with resolution DYNAMIC_DNS; ' +
+  'to lead them through a gateway, write the same in its hosts and in the VirtualService';
+
 export const serviceEntryRules: Rules<ServiceEntry> = ({ spec, metadata }, report) => {
   const { hosts, addresses, ports, resolution, endpoints, workloadSelector } = spec;
   selectorOf(workloadSelector?.labels, ['spec', 'workloadSelector'], report);
   if (workloadSelector && endpoints.length > 0)
     report({ path: ['spec', 'endpoints'], at: 'key', message: 'must not stand beside workloadSelector' });
   hosts.forEach((host, index) => {
-    const message = host === '*' ? 'a ServiceEntry needs hosts, not "*"' : wildcardHostProblem(host);
+    const message = host === '*' ? ALL_HOSTS : wildcardHostProblem(host);
     if (message) report({ path: ['spec', 'hosts', index], message });
   });
   addresses.forEach((address, index) => {

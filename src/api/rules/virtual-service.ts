@@ -83,7 +83,10 @@ function hostsOf(hosts: readonly string[], onMesh: boolean, report: Report): voi
     const path = ['spec', 'hosts', index];
     if (message) report({ path, message });
     else if (host === '*' && onMesh)
-      report({ path, message: 'the host "*" is possible at gateways only: take mesh from the gateways, or name the hosts' });
+      report({
+        path,
+        message: 'the host "*" is possible at gateways only: take mesh from the gateways, or name the hosts or their suffixes ("*.com")',
+      });
     else return;
     good = false;
   });

@@ -89,7 +89,7 @@ test('what does not read completely allows nothing', (t) => {
     ['allow: [{ host: a.example, protocol: UDP }]', /UDP/],
     ['allow: [{ host: a.example:443 }]', /ports stand in ports/],
     ['allow: [{ host: "https://a.example" }]', /without a scheme/],
-    ['allow: [{ host: "*" }]', /neither a name/],
+    ['allow: [{ host: "*" }]', /all hosts can not be allowed at once: write the names, or the suffixes/],
     ['allow: [{ host: a.example, protocol: TCP }]', /needs ports/],
     ['allow: [{ host: "*.a.example", ports: [22], protocol: TCP }]', /wildcard/],
     ['allow: [{ host: a.example, until: 2026-13-45 }]', /no day|until/],
@@ -118,8 +118,23 @@ test('the list of the examples reads, and names what goes where', () => {
       ['api.example.com', ['443 to 443 intercepted'], ['api.example.com#1', 'authorization', 'Bearer']],
       ['registry.example.com', ['443 to 443 intercepted'], ['registry.example.com#1', 'authorization', 'Basic']],
       ['metrics.example.com', ['80 to 443'], ['metrics.example.com#1', 'x-api-key', undefined]],
+      ['orders.example.com', ['443 to 443 intercepted'], ['orders.example.com#1', 'authorization', 'Bearer']],
+      ['s3.eu-central-1.amazonaws.com', ['443 to 443 intercepted'], ['s3.eu-central-1.amazonaws.com#1', undefined, undefined]],
     ],
   );
+});
+
+/** An entry with a token by OAuth 2.0, and one field otherwise than it should be. */
+function oauth2(wrong: string): string {
+  const fields = ['tokenEndpoint: https://auth.example/token', 'clientId: me', 'clientSecret: { file: secret }'];
+  const right = fields.filter((field) => !field.startsWith(wrong.split(':')[0]!));
+  return `tls: { intercept: true }, credentials: [{ bearer: true, from: { oauth2: { ${[...right, wrong].join(', ')} } } }]`;
+}
+
+test('files of a token endpoint are from the folder of the list', (t) => {
+  const { allowed } = read(t, `allow: [{ host: api.example.com, ${oauth2('ca: ca.pem')} }]`);
+  const { oauth2: placed } = allowed[0]!.injections![0]!.from;
+  for (const path of [placed!.ca, placed!.clientSecret.file]) assert.match(path!, /sallyport-policy-.*\/(?:ca\.pem|secret)$/);
 });
 
 test('entries whose credentials or TLS can not be what they say are refused', (t) => {
@@ -136,6 +151,15 @@ test('entries whose credentials or TLS can not be what they say are refused', (t
     ['tls: { intercept: true }, credentials: [{ bearer: true, from: {} }]', /say once where the value comes from/],
     ['tls: { intercept: true }, credentials: [{ bearer: true, from: { file: a, environment: B } }]', /say once where the value comes from/],
     ['tls: { intercept: true }, credentials: [{ bearer: true, from: { file: a, ttl: 5m } }]', /ttl is for commands/],
+    [oauth2('tokenEndpoint: http://auth.example/token'), /tokenEndpoint: the secret goes there, and over https alone/],
+    [oauth2('tokenEndpoint: https://me:pw@auth.example/token'), /tokenEndpoint: it is no URL/],
+    [oauth2('clientSecret: { file: a, environment: B }'), /clientSecret: say once where it comes from/],
+    [oauth2('parameters: { grant_type: password }'), /parameters: grant_type is not one of them/],
+    [oauth2('scopes: ["a b"]'), /scopes/],
+    [oauth2('clientId: me').replace('bearer: true', 'sigv4: { region: r, service: s }'), /gives a token, and sigv4 signs with keys/],
+    [`tls: { intercept: true }, credentials: [{ sigv4: { region: a/b, service: s }, from: ${from} }]`, /region/],
+    ['tls: { intercept: true, clientCertificate: a.pem }', /belong together: write both/],
+    ['bind: audit, tls: { originate: true, clientCertificate: a, privateKey: b }', /shown to a bound destination alone/],
     [`protocol: TCP, ports: [9000], credentials: [{ bearer: true, from: ${from} }]`, /calls to port 9000 are TCP/],
   ] as const)
     assert.throws(() => read(t, `allow: [{ host: api.example.com, ${entry} }]`), { code: 'policy-unreadable', message: expected }, entry);

@@ -12,7 +12,7 @@ import { formatPosition } from '../../lib/finding.ts';
 import { plainHost } from '../../lib/hostname.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
 import type { Allowed } from '../../policy/allow.ts';
-import { type Injection, injectionProblem, injectionsOf, treatedPorts } from '../../policy/injection.ts';
+import { type Injection, injectionProblem, injectionsOf, placedPort, placedSource, treatedPorts } from '../../policy/injection.ts';
 
 export interface PolicyRead {
   readonly allowed: readonly Allowed[];
@@ -116,12 +116,10 @@ function allowedOf(entry: AllowListEntry, file: string, first: number): Allowed 
   const problem = allowedProblem(host, seen) ?? injectionProblem(name, entry);
   if (problem !== undefined) throw refuse(problem);
   const near = (path: string) => resolve(dirname(file), path);
-  const injections = injectionsOf(name, entry, first).map(
-    ({ from, ...injection }): Injection => ({ ...injection, from: from.file === undefined ? from : { ...from, file: near(from.file) } }),
-  );
+  const injections = injectionsOf(name, entry, first).map((one): Injection => ({ ...one, from: placedSource(one.from, near) }));
   return {
     host: name,
-    ports: treatedPorts(name, entry).map((port) => (port.ca === undefined || port.ca === 'system' ? port : { ...port, ca: near(port.ca) })),
+    ports: treatedPorts(name, entry).map((port) => placedPort(port, near)),
     ...(why !== undefined && { why }),
     ...(owner !== undefined && { owner }),
     ...(bind !== undefined && { bind }),

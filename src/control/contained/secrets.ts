@@ -3,7 +3,7 @@ import { InterceptionAuthority } from '../../ca/interception.ts';
 import type { Contained } from '../../lib/contained.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { type Allowed, hasSecrets } from '../../policy/allow.ts';
-import type { Injection } from '../../policy/injection.ts';
+import { heldBy, type Injection } from '../../policy/injection.ts';
 import { keepMemory } from '../../sandbox/privileges.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { HeldCredentials, withoutCredentials } from './credentials/held.ts';
@@ -33,7 +33,7 @@ export function openSecrets({ allowed, mesh, environment, say }: SecretsOptions)
   const injections = allowed.flatMap((one) => one.injections ?? []);
   const intercepts = allowed.some(isIntercepted);
   refuseUnenforced(allowed, mesh);
-  const hiddenFolders = foldersToHide(injections.flatMap(heldIn), environment);
+  const hiddenFolders = foldersToHide([...injections.flatMap(heldIn), ...allowed.flatMap(keysOf)], environment);
   keepMemory();
   const credentials = new HeldCredentials(injections, { environment, now: () => performance.now(), date: Date.now }, say);
   const minter = intercepts ? new InterceptionAuthority(Date.now()) : undefined;
@@ -51,7 +51,11 @@ export function openSecrets({ allowed, mesh, environment, say }: SecretsOptions)
 }
 
 function heldIn({ name, from }: Injection): readonly HiddenFile[] {
-  return from.file === undefined ? [] : [{ file: from.file, what: `credential ${name}` }];
+  return heldBy(from).files.map((file) => ({ file, what: `credential ${name}` }));
+}
+
+function keysOf({ host, ports }: Allowed): readonly HiddenFile[] {
+  return ports.flatMap(({ certificate }) => (certificate ? [{ file: certificate.key, what: `client certificate for ${host}` }] : []));
 }
 
 function isIntercepted({ ports }: Allowed): boolean {

@@ -1,6 +1,7 @@
 /** One document over HTTP or HTTPS, for the control plane itself: bounded in size, time and redirects. */
 import type { IncomingMessage } from 'node:http';
 import { SallyportError } from '../../lib/errors.ts';
+import { boundedText, failureText, roots } from '../own-requests.ts';
 
 const MOST_BYTES = 1024 * 1024;
 const MOST_REDIRECTS = 5;
@@ -14,7 +15,7 @@ export async function download(address: string, timeoutMs: number): Promise<stri
   const signal = AbortSignal.timeout(timeoutMs);
   let at = addressOf(address);
   for (let redirects = 0; ; redirects++) {
-    const response = await request(at, signal).catch((error: unknown) => unavailable(at, reasonOf(error, signal, timeoutMs)));
+    const response = await request(at, signal).catch((error: unknown) => unavailable(at, failureText(error, signal, timeoutMs)));
     const status = response.statusCode ?? 0;
     const location = response.headers.location;
     if (status >= 300 && status < 400 && location !== undefined) {
@@ -31,7 +32,7 @@ export async function download(address: string, timeoutMs: number): Promise<stri
       response.destroy();
       unavailable(at, `it answers ${status}`);
     }
-    return await text(response).catch((error: unknown) => unavailable(at, reasonOf(error, signal, timeoutMs)));
+    return await boundedText(response, MOST_BYTES).catch((error: unknown) => unavailable(at, failureText(error, signal, timeoutMs)));
   }
 }
 
@@ -45,12 +46,6 @@ function unavailable(at: URL, why: string): never {
   throw new SallyportError('keys-unavailable', `${at.origin}${at.pathname}: ${why}`);
 }
 
-function reasonOf(error: unknown, signal: AbortSignal, timeoutMs: number): string {
-  if (signal.aborted) return `no answer within ${timeoutMs / 1000} s`;
-  const { message, code } = error as { message?: string; code?: string };
-  return message || code || String(error);
-}
-
 function request(at: URL, signal: AbortSignal): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const options = { signal, agent: false, headers: { accept: 'application/json', 'accept-encoding': 'identity' } } as const;
@@ -60,23 +55,4 @@ function request(at: URL, signal: AbortSignal): Promise<IncomingMessage> {
       : process.getBuiltinModule('node:http').request(at, options, resolve);
   made.on('error', reject).end();
   return promise;
-}
-
-/** Node's own, those of NODE_EXTRA_CA_CERTS and those of the system. */
-function roots(): string[] {
-  const { getCACertificates } = process.getBuiltinModule('node:tls');
-  return [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
-}
-
-async function text(response: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = [];
-  let length = 0;
-  for await (const part of response as AsyncIterable<Buffer>) {
-    parts.push(part);
-    length += part.length;
-    // Leaving the loop closes the connection.
-    if (length > MOST_BYTES) throw new Error(`it answers with more than ${MOST_BYTES} bytes`);
-  }
-  if (!response.complete) throw new Error('its answer is cut off');
-  return Buffer.concat(parts).toString('utf8');
 }

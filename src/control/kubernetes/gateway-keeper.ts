@@ -1,4 +1,4 @@
-/** Deploys the Gateways of the Kubernetes Gateway API, says of its objects what becomes of them, and of Istio's what is found: the one of several controllers that holds the Lease. */
+/** Deploys the Gateways of the Kubernetes Gateway API, says of its objects and of EgressPolicies what becomes of them, and of Istio's what is found: the one of several controllers that holds the Lease. */
 import { MESSAGES } from '../../analysis/messages.ts';
 import { DECODING_CODES } from '../../api/codes.ts';
 import { DEFAULT_CLASS, GATEWAY_API, SALLYPORT_CONTROLLER } from '../../api/gateway-api/common.ts';
@@ -19,11 +19,12 @@ import type { InjectionOptions } from '../../kube/injection/settings.ts';
 import { Election, type ElectionTimes } from '../../kube/leader-election.ts';
 import type { ObservedObjects } from '../../kube/observed.ts';
 import { pathOf, pathOfAll } from '../../kube/paths.ts';
-import { analysisStatuses } from '../../kube/status/analysis.ts';
-import { writeStatuses } from '../../kube/status/writer.ts';
+import { analysisStatuses, passedAnalysis } from '../../kube/status/analysis.ts';
+import { type WrittenStatus, writeStatuses } from '../../kube/status/writer.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/finding.ts';
 import { table } from '../../lib/table.ts';
+import { policyStatuses } from '../../policy/status.ts';
 import { FIELD_MANAGER, Upkeep } from './upkeep.ts';
 
 /** What is kept of the Gateway API. */
@@ -145,9 +146,11 @@ export class GatewayKeeper {
     await this.#declareClass();
     const { refused, failures } = await this.#deploy(snapshot, mesh);
     const infrastructure = (gateway: Gateway) => infrastructureOf(gateway, snapshot, observed, refused.get(gateway));
+    const findings = this.#options.findings();
     const wanted = [
       ...gatewayApiStatuses(snapshot, { controller, infrastructure, classProblem: (each) => classProblem(each, snapshot) }),
-      ...analysisStatuses(this.#options.findings(), observed, (code) => NAMES[code]?.name ?? code),
+      ...analysisStatuses(findings, observed, (code) => NAMES[code]?.name ?? code),
+      ...egressPolicyStatuses(snapshot, observed, findings),
     ];
     const unwritten = await writeStatuses(wanted, { client, observed, controller, leads, now: Date.now });
     await this.#writeEvents();
@@ -207,6 +210,20 @@ export class GatewayKeeper {
     failures.push(...(await this.#applier.prune(wanted)));
     return { refused, failures };
   }
+}
+
+function egressPolicyStatuses(snapshot: Snapshot, observed: ObservedObjects, findings: readonly Finding[]): WrittenStatus[] {
+  const objects = observed.list('EgressPolicy');
+  if (objects.length === 0) return [];
+  const errors = snapshot.findings.filter(
+    ({ level, origin, code }) => level === 'Error' && origin.kind === 'EgressPolicy' && code !== 'SP0018',
+  );
+  const statuses = policyStatuses(objects, snapshot.list('EgressPolicy'), errors, snapshot.asOf ?? Date.now());
+  return statuses.map(({ object, conditions }) => {
+    const { namespace, name } = object.metadata;
+    const about = findings.filter(({ origin }) => origin.kind === 'EgressPolicy' && origin.namespace === namespace && origin.name === name);
+    return { kind: 'EgressPolicy', namespace, name, status: { conditions: [...conditions, passedAnalysis(object, about)] } };
+  });
 }
 
 function classProblem(resource: ResourceOf<'GatewayClass'>, snapshot: Snapshot): string | undefined {

@@ -1,7 +1,8 @@
 /** The status of a GatewayClass of ours. */
+import { conditionsFor } from '../../api/condition.ts';
 import type { ResourceOf } from '../../api/index.ts';
-import { conditionsFor, type WantedStatus } from './condition.ts';
 import { SUPPORTED_FEATURES } from './features.ts';
+import type { WantedStatus } from './wanted.ts';
 
 /** @param problem why its parameters cannot be had */
 export function classStatus(resource: ResourceOf<'GatewayClass'>, problem: string | undefined): WantedStatus {

@@ -1,10 +1,11 @@
 /** The status of a Gateway of ours. */
+import { type Condition, conditionsFor } from '../../api/condition.ts';
 import { GATEWAY_API } from '../../api/gateway-api/common.ts';
 import type { ResourceOf } from '../../api/index.ts';
 import type { GatewayOutcome, ListenerOutcome, ListenerSetOutcome } from '../gateways.ts';
 import type { Context, ListenerProblem } from '../model.ts';
 import { certificateProblem } from './certificates.ts';
-import { type Condition, conditionsFor, type GatewayAddress, type ListenerStatus, type WantedStatus } from './condition.ts';
+import type { GatewayAddress, ListenerStatus, WantedStatus } from './wanted.ts';
 
 /** Which proxies serve a Gateway, as far as is known. */
 export interface Infrastructure {

@@ -2,14 +2,14 @@
 import type { ResourceOf } from '../../api/index.ts';
 import { deriveGateways, type ListenerOutcome, listenersKey } from '../gateways.ts';
 import { createContext, type ListenerOwner, type Objects, type Route } from '../model.ts';
-import type { WantedStatus } from './condition.ts';
 import { gatewayStatus, type Infrastructure, listenerSetStatus, refusedSetStatus } from './gateway.ts';
 import { classStatus } from './gateway-class.ts';
 import { policyStatuses } from './policy.ts';
 import { attachedTo, routeStatus } from './route.ts';
+import type { WantedStatus } from './wanted.ts';
 
-export { type Condition, type GatewayAddress, STATUS_KINDS, type StatusFields, type StatusKind, type WantedStatus } from './condition.ts';
 export type { Infrastructure } from './gateway.ts';
+export { type GatewayAddress, STATUS_KINDS, type StatusFields, type StatusKind, type WantedStatus } from './wanted.ts';
 
 export interface StatusOptions {
   /** The statuses of Gateways of this controller's classes alone, and of what is attached to them, are said. */

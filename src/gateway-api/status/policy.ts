@@ -1,11 +1,12 @@
 /** The statuses of BackendTLSPolicies: what they mean to each Gateway that sends traffic to their targets. */
+import { conditionsFor } from '../../api/condition.ts';
 import type { BackendObjectReference } from '../../api/gateway-api/common.ts';
 import { GATEWAY_API } from '../../api/gateway-api/common.ts';
 import type { ResourceOf } from '../../api/index.ts';
 import { policyProblems } from '../backend-tls.ts';
 import type { Context } from '../model.ts';
-import { conditionsFor, type WantedStatus } from './condition.ts';
 import { type Attached, referencesOf } from './route.ts';
+import type { WantedStatus } from './wanted.ts';
 
 export function policyStatuses(context: Context, attached: Attached): WantedStatus[] {
   const policies = context.objects.list('BackendTLSPolicy');

@@ -1,10 +1,11 @@
 /** The statuses of routes: what each of their parents makes of them. */
+import { conditionsFor } from '../../api/condition.ts';
 import type { BackendObjectReference } from '../../api/gateway-api/common.ts';
 import { type BackendProblem, backendProblem } from '../backends.ts';
 import type { ListenerOutcome } from '../gateways.ts';
 import type { Context, Route } from '../model.ts';
 import { type ParentOutcome, parentOutcomes } from '../parents.ts';
-import { conditionsFor, type ParentStatus, type WantedStatus } from './condition.ts';
+import type { ParentStatus, WantedStatus } from './wanted.ts';
 
 export interface RouteOutcome {
   readonly route: Route;

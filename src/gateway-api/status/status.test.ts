@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Condition } from '../../api/condition.ts';
 import { snapshotFromText } from '../../config/memory.ts';
-import type { Condition, Infrastructure, WantedStatus } from './index.ts';
+import type { Infrastructure, WantedStatus } from './index.ts';
 import { gatewayApiStatuses } from './index.ts';
 
 type Json = Record<string, unknown>;

@@ -18,6 +18,7 @@ import {
 } from '../credentials.ts';
 import { HeaderMap } from '../header-map.ts';
 import type { LocalReply } from '../local-reply.ts';
+import { hashed, payloadOf } from '../sigv4.ts';
 import { CERTAIN, type FilterStatus, type FilterStream, type HttpFilter, type JudgedRequest, type Judgement, PASS } from './filter.ts';
 
 /** What a request is to get, of whom it is to be asked, or why it can't be had. */
@@ -73,6 +74,9 @@ function credentialsFor({ head, route }: Pick<JudgedRequest, 'head' | 'route'>):
   // Its answer is the request.
   if (head.method === 'TRACE') return { refused: 'a credential does not go with TRACE, which has it sent back', always: false };
   for (const rule of rules) {
+    const payload = rule.signing && payloadOf(rule.signing, head);
+    if (typeof payload === 'object' && 'refused' in payload)
+      return { refused: `the request cannot be signed: ${payload.refused}`, always: false };
     const field = overriding(rule, head.headers);
     if (field) return { refused: `the server may read another method or path in ${field} than the credential is for`, always: false };
   }
@@ -97,14 +101,26 @@ function gather(stream: FilterStream, rules: readonly CredentialRule[], host: st
         stream.reply(credentialReply(502, 'unavailable', `the credential ${rule.name} for ${host} (${placeText(rule)}) cannot be had`));
         return;
       }
-      injected.push({ rule, value, host });
-      status = next();
+      payloadFor(stream, rule, (payload) => {
+        injected.push({ rule, value, host, ...(payload !== undefined && { payload }) });
+        status = next();
+      });
     });
     return status;
   };
   const status = next();
   asking = false;
   return status;
+}
+
+/** Bytes of a body that is held until its end, as its hash stands before it. */
+const MOST_SIGNED = 8 * 1024 * 1024;
+
+/** What stands for the body in a signature; undefined where there is none. A longer body than may be held is answered 413. */
+function payloadFor(stream: FilterStream, { signing }: CredentialRule, done: (payload: string | undefined) => void): void {
+  const payload = signing && payloadOf(signing, stream.head);
+  if (payload === 'body') stream.readBody(MOST_SIGNED, false, (body) => done(hashed(body)));
+  else done(payload && 'hash' in payload ? payload.hash : undefined);
 }
 
 /** The answer to a request that a route leads elsewhere than its credentials may go. */

@@ -3,7 +3,7 @@
  * documentation, no text), and the condition `PassedAnalysis` of Istio's reference for config status, which has the texts. Istio's condition `Reconciled` went with its
  * tracking of what proxies acknowledged (1.24). An object of which nothing was ever found is left without a status, as with Istio. Pure.
  */
-import type { Condition } from '../../gateway-api/status/index.ts';
+import type { Condition } from '../../api/condition.ts';
 import type { Finding, Level } from '../../lib/finding.ts';
 import type { ObservedObject, ObservedObjects } from '../observed.ts';
 import { ISTIO_KINDS, type IstioKind } from '../paths.ts';
@@ -43,7 +43,7 @@ export function analysisStatuses(
       const about = found.get(`${kind} ${namespace}/${name}`) ?? [];
       if (about.length === 0 && !saysSomething(object)) return [];
       const messages = new Map(about.map((finding) => [`${finding.code} ${finding.level}`, messageOf(finding, nameOf)]));
-      const status = { conditions: [passed(object, about)], validationMessages: [...messages.values()] };
+      const status = { conditions: [passedAnalysis(object, about)], validationMessages: [...messages.values()] };
       return [{ kind: written as IstioKind, namespace, name, status }];
     }),
   );
@@ -60,8 +60,8 @@ function messageOf({ code, level }: Finding, nameOf: (code: string) => string): 
   return { type: { name: nameOf(code), code }, level: LEVELS[level], ...(url !== undefined && { documentationUrl: url }) };
 }
 
-/** Hints are no reason not to pass. */
-function passed({ metadata: { generation } }: ObservedObject, about: readonly Finding[]): Condition {
+/** The condition of an object about which this is found. Hints are no reason not to pass. */
+export function passedAnalysis({ metadata: { generation } }: Pick<ObservedObject, 'metadata'>, about: readonly Finding[]): Condition {
   const count = (level: Level) => about.filter((finding) => finding.level === level).length;
   const [errors, warnings] = [count('Error'), count('Warning')];
   const counted = [several(errors, 'Error'), several(warnings, 'Warning')].filter((text) => text !== '').join(' and ');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Condition, StatusFields, WantedStatus } from '../../gateway-api/status/index.ts';
+import type { Condition } from '../../api/condition.ts';
+import type { StatusFields, WantedStatus } from '../../gateway-api/status/index.ts';
 import { mergedStatus } from './merge.ts';
 
 const OURS = 'sallyport.dev/gateway-controller';

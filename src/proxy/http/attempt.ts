@@ -155,8 +155,9 @@ export class Attempt implements PoolClient {
     if (record.upstreamFirstByteSent === 0) record.upstreamFirstByteSent = forward.starting ? record.started : exchange.core.deps.now();
     const waiting = forward.body;
     const { head, injected } = exchange;
+    const { timeOrigin, now } = exchange.core.deps;
     stream.sendHead(
-      injected ? { ...outgoing(head), ...withCredentials(head, injected) } : head,
+      injected ? { ...outgoing(head), ...withCredentials(head, injected, timeOrigin + now()) } : head,
       forward.ended && waiting === undefined && exchange.requestTrailers === undefined,
     );
     // An HTTP/2 connection may have ended just now.

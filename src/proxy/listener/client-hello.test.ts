@@ -146,6 +146,39 @@ test('a hello that says it is too large is refused at once; one in tiny records 
   assert.deepEqual(readClientHello(fragment(Buffer.concat([Buffer.alloc(5), body]), 1)), { kind: 'too-large' });
 });
 
+test('a hello with several names, of which a server may take another, is none', async () => {
+  const bytes = await hello({ servername: 'a.example' });
+  const name = (text: string) => Buffer.concat([Buffer.from([0, 0, text.length]), Buffer.from(text)]);
+  const list = (...names: readonly string[]) => {
+    const all = Buffer.concat(names.map(name));
+    return Buffer.concat([Buffer.from([0, 0, 0, all.length + 2, 0, all.length]), all]);
+  };
+  const own = list('a.example');
+  const at = bytes.indexOf(own);
+  const withNames = (...extensions: readonly Buffer[]) => {
+    const put = Buffer.concat(extensions);
+    const changed = Buffer.concat([bytes.subarray(0, at), put, bytes.subarray(at + own.length)]);
+    const more = put.length - own.length;
+    // Lengths of the record, the message and the extensions.
+    changed.writeUInt16BE(bytes.readUInt16BE(3) + more, 3);
+    changed.writeUIntBE(bytes.readUIntBE(6, 3) + more, 6, 3);
+    const lengthAt = lengthOfExtensions(bytes);
+    changed.writeUInt16BE(bytes.readUInt16BE(lengthAt) + more, lengthAt);
+    return readClientHello(changed).kind;
+  };
+  assert.equal(withNames(list('b.example')), 'hello');
+  for (const several of [[list('a.example', 'b.example')], [list('a.example'), list('b.example')], [list('b.example'), list('a.example')]])
+    assert.equal(withNames(...several), 'not-tls');
+});
+
+/** Where in a hello the length of its extensions stands. */
+function lengthOfExtensions(bytes: Buffer): number {
+  let at = 5 + 4 + 2 + 32;
+  at += 1 + bytes[at]!;
+  at += 2 + bytes.readUInt16BE(at);
+  return at + 1 + bytes[at]!;
+}
+
 test('server names with bytes that no host name has are not taken', async () => {
   const bytes = await hello({ servername: 'www.example.com' });
   const at = bytes.indexOf('www.example.com');

@@ -107,10 +107,13 @@ function parseHello(message: Uint8Array): ClientHelloResult {
   if (!extensions || reader.left > 0) return NOT_TLS;
   let serverName: string | undefined = '';
   let applicationProtocols: string[] | undefined = [];
+  const types = new Set<number>();
   while (extensions.left > 0) {
     const type = extensions.uint(2);
     const body = extensions.take(extensions.uint(2));
-    if (!body) return NOT_TLS;
+    // Of two of one type a server may read the other (RFC 8446 §4.2 forbids them).
+    if (!body || type === undefined || types.has(type)) return NOT_TLS;
+    types.add(type);
     if (type === 0) serverName = readServerName(body);
     else if (type === 16) applicationProtocols = readProtocols(body);
     if (serverName === undefined || applicationProtocols === undefined) return NOT_TLS;
@@ -121,16 +124,13 @@ function parseHello(message: Uint8Array): ClientHelloResult {
 function readServerName(body: Reader): string | undefined {
   const list = body.take(body.uint(2));
   if (!list || body.left > 0) return undefined;
-  while (list.left > 0) {
-    const type = list.uint(1);
-    const name = list.take(list.uint(2));
-    if (!name) return undefined;
-    if (type !== 0) continue;
-    const text = name.text();
-    // Letters, digits, hyphens, underscores and dots: whatever else is no host name and must not reach logs or routes.
-    return text.length > 0 && text.length <= 255 && /^[\w.-]+$/.test(text) ? text.toLowerCase() : undefined;
-  }
-  return undefined;
+  const type = list.uint(1);
+  const name = list.take(list.uint(2));
+  // Of several a server may take another; OpenSSL and BoringSSL take no hello with anything but one name.
+  if (type !== 0 || !name || list.left > 0) return undefined;
+  const text = name.text();
+  // Letters, digits, hyphens, underscores and dots: whatever else is no host name and must not reach logs or routes.
+  return text.length > 0 && text.length <= 255 && /^[\w.-]+$/.test(text) ? text.toLowerCase() : undefined;
 }
 
 function readProtocols(body: Reader): string[] | undefined {

@@ -144,7 +144,8 @@ export class TlsContext {
         },
       };
     } catch (error) {
-      return { missing: messageOf(error) };
+      // Of a certificate and a key that are replaced one after the other the last good pair stays.
+      return 'secureContext' in this.#state ? this.#state : { missing: messageOf(error) };
     }
   }
 

@@ -10,12 +10,14 @@ import { SALLYPORT_METADATA } from '../names.ts';
 export interface CredentialRule {
   /** By which whoever holds the value knows it. */
   readonly name: string;
-  readonly place: 'header' | 'query';
-  /** Of the header, in lower case, or of the parameter. */
+  readonly place: 'header' | 'query' | 'signature';
+  /** Of the header, in lower case, or of the parameter; of a signature, the header that it stands in. */
   readonly key: string;
   readonly scheme: '' | 'Bearer' | 'Basic';
   /** Of `Basic`. */
   readonly user: string;
+  /** Of a signature (AWS Signature Version 4): what it is for, and whether bodies may be left unsigned, as they leave in TLS. */
+  readonly signing: { readonly region: string; readonly service: string; readonly unsigned: boolean } | undefined;
   /** What stands for the value in requests of the client; undefined: nothing does. */
   readonly placeholder: string | undefined;
   /** Empty: any. */
@@ -53,21 +55,37 @@ const FIELD = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
 function readRule(json: JsonValue): CredentialRule | undefined {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined;
-  const { name, header, query, scheme = '', user = '', placeholder, methods = [], paths = [] } = json;
+  const { name, header, query, sigv4, scheme = '', user = '', placeholder, methods = [], paths = [] } = json;
   if (typeof name !== 'string' || typeof user !== 'string' || !isTexts(methods) || !isTexts(paths)) return undefined;
   if (scheme !== '' && scheme !== 'Bearer' && scheme !== 'Basic') return undefined;
   if (placeholder !== undefined && typeof placeholder !== 'string') return undefined;
-  const rest = { name, scheme, user, placeholder, methods, paths } as const;
+  const signing = sigv4 === undefined ? undefined : readSigning(sigv4);
+  const rest = { name, scheme, user, placeholder, methods, paths, signing } as const;
+  if (sigv4 !== undefined)
+    return signing && header === undefined && query === undefined && scheme === ''
+      ? { ...rest, place: 'signature', key: 'authorization' }
+      : undefined;
   if (typeof header === 'string' && query === undefined && FIELD.test(header)) return { ...rest, place: 'header', key: header };
   if (typeof query === 'string' && header === undefined && query !== '' && scheme === '') return { ...rest, place: 'query', key: query };
   return undefined;
 }
+
+function readSigning(json: JsonValue): CredentialRule['signing'] {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined;
+  const { region, service, unsigned = false } = json;
+  if (typeof region !== 'string' || typeof service !== 'string' || typeof unsigned !== 'boolean') return undefined;
+  return SCOPE.test(region) && SCOPE.test(service) ? { region, service, unsigned } : undefined;
+}
+
+/** As regions and services are named, so that none is taken for more of the scope than it is. */
+const SCOPE = /^[a-z0-9-]+$/;
 
 function isTexts(json: JsonValue): json is string[] {
   return Array.isArray(json) && json.every((each) => typeof each === 'string');
 }
 
 /** Where the credential goes, as a clause. */
-export function placeText({ place, key, scheme }: CredentialRule): string {
+export function placeText({ place, key, scheme, signing }: CredentialRule): string {
+  if (signing) return `header ${key} (AWS Signature Version 4 for ${signing.service} in ${signing.region})`;
   return place === 'query' ? `query parameter ${key}` : `header ${key}${scheme ? ` (${scheme})` : ''}`;
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { startServer } from '../outside.ts';
 import { injectedWorld, skip } from './credentials-world.ts';
 
 const SECRET = 'canary-7Qm1xZ0vT9';
@@ -74,6 +75,33 @@ test('a file is read anew when it is replaced; one that is gone closes, and name
   );
   assert.match(stderr, /credential api\.example#1 cannot be had, so calls that need it are refused: the file .* cannot be read: ENOENT/);
   assert.match(stderr, /refused api\.example:\d+ \(curl, pid \d+\): credential_unavailable\{/);
+});
+
+test('a token by OAuth 2.0: asked for once outside, by a client whose secret the command does not find', { skip }, async (t) => {
+  const world = await injectedWorld(t, { secret: SECRET });
+  const asked: (string | undefined)[] = [];
+  const auth = await startServer(t, {
+    listener: ({ headers, method }, response) => {
+      asked.push(`${method} ${headers.authorization}`);
+      response.end(JSON.stringify({ access_token: 'canary-token', token_type: 'bearer', expires_in: 3600 }));
+    },
+  });
+  const tokenEndpoint = `http://localhost:${auth.port}/token`;
+  const oauth2 = { tokenEndpoint, clientId: 'me', clientSecret: { file: world.file } };
+  const script = `for i in 1 2 3; do curl -sS http://api.example:PORT/$i; done; curl -sS ${tokenEndpoint}; ls ${join(world.file, '..')}`;
+  const { stdout, stderr } = await world.run(script, { entries: [{ credentials: [{ bearer: true, from: { oauth2 } }] }] });
+  assert.deepEqual(
+    world.requests.map(({ headers }) => headers.authorization),
+    Array(3).fill('Bearer canary-token'),
+    stderr,
+  );
+  assert.deepEqual(asked, [`POST Basic ${btoa(`me:${SECRET}`)}`]);
+  assert.match(stdout, /^(?:ok\n){3}(?!.*canary)/);
+  const { stderr: refused } = await world.run('true', {
+    entries: [{ credentials: [{ bearer: true, from: { oauth2 } }] }],
+    options: ['--via', 'http://127.0.0.1:3128'],
+  });
+  assert.match(refused, /api\.example#1: its token endpoint is asked directly/);
 });
 
 test('a redirect that repeats a parameter does not tell it, and where it leads gets none', { skip }, async (t) => {

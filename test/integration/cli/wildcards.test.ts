@@ -55,17 +55,18 @@ spec:
 
 interface World {
   /** Body and status of a call as an application makes it, which knows some address of the host. */
-  call(url: string): string;
-  /** Whether the gateway's clusters have had the address of the hosts. */
+  call(url: string, ...more: readonly string[]): string;
+  /** Whether the clusters of the gateway, or of the sidecar, have had the address of the hosts. */
   gatewayReached(): boolean;
+  sidecarReached(): boolean;
   readonly outside: Program;
 }
 
-async function world(t: TestContext, engine: readonly string[]): Promise<World> {
+async function world(t: TestContext, engine: readonly string[], text = CONFIG): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-wildcards-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const [config, resolvConf] = [join(folder, 'config.yaml'), join(folder, 'resolv.conf')];
-  writeFileSync(config, CONFIG);
+  writeFileSync(config, text);
   writeFileSync(resolvConf, 'nameserver 127.0.0.53\n');
   const inside = captured(t);
   const within = [
@@ -95,8 +96,10 @@ async function world(t: TestContext, engine: readonly string[]): Promise<World> 
   };
   return {
     outside,
-    call: (url) => run(...APPLICATION, 'curl', '-s', '-k', '-m', '20', '-w', '%{http_code}', '--connect-to', '::203.0.113.1:', url),
+    call: (url, ...more) =>
+      run(...APPLICATION, 'curl', '-s', '-k', '-m', '20', '-w', '%{http_code}', '--connect-to', '::203.0.113.1:', ...more, url),
     gatewayReached: () => run('curl', '-s', '127.0.100.1:15000/clusters').includes('127.9.9.9:'),
+    sidecarReached: () => run('curl', '-s', '127.0.0.1:15000/clusters').includes('127.9.9.9:'),
   };
 }
 
@@ -120,3 +123,18 @@ for (const [name, engine, without] of [
     assert.match(outside.output, /asked for one\.example\.com[\s\S]*asked for two\.example\.com/);
     assert.doesNotMatch(outside.output, /other\.test/);
   });
+
+test('a suffix of one label, bound, takes in nearly all hosts: through the gateway alone, at declared ports, each call to one host', {
+  skip,
+}, async (t) => {
+  const text = CONFIG.replaceAll('*.example.com', '*.com').replace('annotations: {', 'annotations: { sallyport.dev/bind: enforce,');
+  const { call, gatewayReached, sidecarReached, outside } = await world(t, [], text);
+  assert.equal(call('http://one.example.com/'), 'hello from one.example.com\n200');
+  assert.equal(call('https://two.example.com/'), 'hello from two.example.com\n200');
+  assert.deepEqual([gatewayReached(), sidecarReached()], [true, false]);
+  assert.match(call('http://one.example.com:8080/'), /exit code (52|56)/);
+  assert.match(call('https://other.test/'), /exit code (35|56)/);
+  assert.equal(call('http://one.example.com/', '-H', 'host: other.test'), '502');
+  assert.match(call('http://one.example.com/', '-H', 'host: two.example.com'), /hello from two\.example\.com\n200/);
+  assert.doesNotMatch(outside.output, /other\.test/);
+});

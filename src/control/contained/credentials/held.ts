@@ -2,8 +2,9 @@
 
 import type { CredentialSource } from '../../../lib/contained.ts';
 import type { Redacted } from '../../../lib/redacted.ts';
-import type { Injection } from '../../../policy/injection.ts';
-import { type Source, type SourceOptions, sourceOf } from './sources.ts';
+import { heldBy, type Injection } from '../../../policy/injection.ts';
+import { sourceOf } from './sources.ts';
+import type { Source, SourceOptions } from './value.ts';
 
 interface Held {
   readonly host: string;
@@ -20,7 +21,7 @@ export class HeldCredentials implements CredentialSource {
   /** @param say takes why a credential can't be had, once until that changes */
   constructor(injections: readonly Injection[], options: Omit<SourceOptions, 'signal'>, say: (line: string) => void) {
     const given = { ...options, signal: this.#ending.signal };
-    this.#held = new Map(injections.map(({ name, host, from }) => [name, { host, source: sourceOf(from, given), problem: '' }]));
+    this.#held = new Map(injections.map((one) => [one.name, { host: one.host, source: sourceOf(one, given), problem: '' }]));
     this.#say = say;
   }
 
@@ -51,6 +52,6 @@ export function withoutCredentials(
   environment: Readonly<Record<string, string | undefined>>,
   injections: readonly Injection[],
 ): Record<string, string | undefined> {
-  const held = new Set(injections.flatMap(({ from }) => from.environment ?? []));
+  const held = new Set(injections.flatMap(({ from }) => heldBy(from).variables));
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !held.has(name)));
 }

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { HeldCredentials } from './held.ts';
-import { type Source, sourceOf, type Value } from './sources.ts';
+import { sourceOf } from './sources.ts';
+import type { Source, Value } from './value.ts';
 
 const NOW = Date.parse('2026-06-15T12:00:00Z');
 
@@ -33,7 +34,7 @@ function clocked(environment: Record<string, string> = {}) {
 test('a file that is replaced a thousand times is right each time, and never missing', async (t) => {
   const file = join(folderOf(t), 'token');
   writeFileSync(file, 'value-0\n');
-  const source = sourceOf({ file, command: [] }, clocked().options);
+  const source = sourceOf({ from: { file, command: [] } }, clocked().options);
   for (let i = 1; i <= 1000; i++) {
     writeFileSync(`${file}.new`, `value-${i}\n`);
     renameSync(`${file}.new`, file);
@@ -43,7 +44,7 @@ test('a file that is replaced a thousand times is right each time, and never mis
 
 test('what is no value closes, and what is said holds nothing of it', async (t) => {
   const file = join(folderOf(t), 'token');
-  const source = sourceOf({ file, command: [] }, clocked().options);
+  const source = sourceOf({ from: { file, command: [] } }, clocked().options);
   assert.match(await asked(source), /^no: the file .* cannot be read: ENOENT$/);
   for (const [text, expected] of [
     ['', 'is empty'],
@@ -59,9 +60,9 @@ test('what is no value closes, and what is said holds nothing of it', async (t) 
     assert.ok(text === '' || text === '\n' || !said.includes(text));
   }
   const { options } = clocked({ CANARY: 'v' });
-  assert.equal(await asked(sourceOf({ environment: 'CANARY', command: [] }, options)), 'v');
+  assert.equal(await asked(sourceOf({ from: { environment: 'CANARY', command: [] } }, options)), 'v');
   assert.equal(
-    await asked(sourceOf({ environment: 'MISSING_CANARY', command: [] }, options)),
+    await asked(sourceOf({ from: { environment: 'MISSING_CANARY', command: [] } }, options)),
     'no: the variable MISSING_CANARY is not set',
   );
 });
@@ -69,7 +70,10 @@ test('what is no value closes, and what is said holds nothing of it', async (t) 
 test('a command’s output holds until its time is over, and is asked for once by many calls', async (t) => {
   const count = join(folderOf(t), 'count');
   const { clock, options } = clocked({ COUNT: count });
-  const source = sourceOf({ command: ['sh', '-c', 'echo x >>"$COUNT"; echo "run-$(wc -l <"$COUNT" | tr -d " ")"'], ttl: 60_000 }, options);
+  const source = sourceOf(
+    { from: { command: ['sh', '-c', 'echo x >>"$COUNT"; echo "run-$(wc -l <"$COUNT" | tr -d " ")"'], ttl: 60_000 } },
+    options,
+  );
   assert.deepEqual(await Promise.all(Array.from({ length: 20 }, () => asked(source))), Array(20).fill('run-1'));
   clock.ms = 59_999;
   assert.equal(await asked(source), 'run-1');
@@ -81,10 +85,10 @@ test('an ExecCredential says itself when it ends; one that has ended is none', a
   const credential = (token: unknown, expirationTimestamp?: string) =>
     JSON.stringify({ kind: 'ExecCredential', apiVersion: 'client.authentication.k8s.io/v1', status: { token, expirationTimestamp } });
   const { clock, options } = clocked();
-  const of = (text: string) => sourceOf({ command: ['printf', '%s', text] }, options);
+  const of = (text: string) => sourceOf({ from: { command: ['printf', '%s', text] } }, options);
   assert.equal(await asked(of(credential('t', '2026-06-15T13:00:00Z'))), 't');
   assert.equal(await asked(of(credential('t'))), 't');
-  assert.match(await asked(of(credential('t', '2026-06-15T12:00:00Z'))), /^no: the output of printf is a token that has expired$/);
+  assert.match(await asked(of(credential('t', '2026-06-15T12:00:00Z'))), /^no: the output of printf has expired$/);
   assert.match(await asked(of(credential('t', 'soon'))), /has expired$/);
   assert.match(await asked(of(credential(undefined))), /without status\.token$/);
   clock.ms = 0;
@@ -93,10 +97,10 @@ test('an ExecCredential says itself when it ends; one that has ended is none', a
 test('a command that fails is not run for each call, and nothing of what it prints is said', async () => {
   const { options } = clocked();
   assert.equal(
-    await asked(sourceOf({ command: ['sh', '-c', 'echo canary; echo canary >&2; exit 7'] }, options)),
+    await asked(sourceOf({ from: { command: ['sh', '-c', 'echo canary; echo canary >&2; exit 7'] } }, options)),
     'no: sh ended with exit code 7',
   );
-  assert.equal(await asked(sourceOf({ command: ['/none/such'] }, options)), 'no: /none/such cannot be run: ENOENT');
+  assert.equal(await asked(sourceOf({ from: { command: ['/none/such'] } }, options)), 'no: /none/such cannot be run: ENOENT');
 });
 
 test('a value is given for its host alone, and what is wrong is said once', () => {

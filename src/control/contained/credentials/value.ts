@@ -1,0 +1,44 @@
+/** The value of a credential, and who is asked for it. */
+import { Redacted } from '../../../lib/redacted.ts';
+
+/** A value, or why there is none: a clause that holds nothing of what was read. */
+export type Value = Redacted | { readonly problem: string };
+
+/** `done` is called once, possibly before it returns. */
+export type Source = (done: (value: Value) => void) => void;
+
+/** Makes a value of what was read. @param where it stands, for the reason why it is none */
+export type Reader = (text: string, where: string) => Value;
+
+export interface SourceOptions {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds that only grow. */
+  readonly now: () => number;
+  /** Milliseconds since the epoch, by which outputs say when they expire. */
+  readonly date: () => number;
+  /** Ends commands that run. */
+  readonly signal: AbortSignal;
+}
+
+/** For how long what does not say so holds. */
+export const DEFAULT_TTL_MS = 5 * 60_000;
+/** A token is not used in its last seconds: it could expire on its way. */
+export const MARGIN_MS = 10_000;
+export const MOST_BYTES = 64 * 1024;
+
+export function objectIn(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const json: unknown = JSON.parse(text);
+    return typeof json === 'object' && json !== null ? { ...json } : {};
+  } catch {
+    return {};
+  }
+}
+
+/** One line of printable ASCII, as header fields take it; a line end behind it is the editor's. */
+export function valueOf(text: string, where: string): Value {
+  const value = text.replace(/\r?\n$/, '');
+  if (value === '') return { problem: `${where} is empty` };
+  if (!/^[\x20-\x7e]*$/.test(value)) return { problem: `${where} holds other characters than printable ASCII in one line` };
+  return new Redacted(Buffer.from(value, 'latin1'));
+}

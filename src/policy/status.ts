@@ -1,0 +1,88 @@
+/** What EgressPolicies are to be told of themselves: their statuses in a cluster. Pure. */
+import { type Condition, conditionsFor } from '../api/condition.ts';
+import type { Finding } from '../lib/finding.ts';
+import { endOfPolicy, entriesOf, type Policy, startOfPolicy } from './entries.ts';
+import { endText, type Plans, plansOf } from './plans.ts';
+
+/** One as the cluster has it: what of it is in force may be an earlier generation. */
+export interface PolicyObject {
+  readonly metadata: { readonly namespace: string; readonly name: string; readonly generation?: number };
+}
+
+export interface PolicyStatus<T extends PolicyObject> {
+  readonly object: T;
+  readonly conditions: readonly Condition[];
+}
+
+/**
+ * @param policies those that are valid, oldest first: of one that is not, the last version that was
+ * @param errors of policies that are not valid
+ * @param now ms since the epoch
+ */
+export function policyStatuses<T extends PolicyObject>(
+  objects: readonly T[],
+  policies: readonly Policy[],
+  errors: readonly Finding[],
+  now: number,
+): PolicyStatus<T>[] {
+  const plans = plansOf(policies, now);
+  return objects.map((object) => {
+    const { namespace, name } = object.metadata;
+    const policy = policies.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
+    const wrong = errors.filter(({ origin }) => origin.namespace === namespace && origin.name === name).map(({ message }) => message);
+    const invalid = wrong.length > 0 ? wrong.join('\n') : policy ? undefined : 'it has not been read yet';
+    return { object, conditions: conditionsOf(object, policy, invalid, plans, now) };
+  });
+}
+
+function conditionsOf(
+  object: PolicyObject,
+  policy: Policy | undefined,
+  invalid: string | undefined,
+  plans: Plans,
+  now: number,
+): Condition[] {
+  const refused = plans.problems.find((problem) => problem.policy === policy);
+  const condition = conditionsFor(object);
+  const accepted =
+    invalid !== undefined
+      ? condition(
+          'Accepted',
+          false,
+          'Invalid',
+          `${invalid}${policy ? `\nWhat it was before holds: generation ${policy.metadata.generation}.` : ''}`,
+        )
+      : condition('Accepted', !refused, refused?.reason ?? 'Accepted', refused?.message ?? 'It goes together with the others.');
+  if (!policy) return [accepted, condition('Compiled', false, 'NotAccepted', 'It allows nothing.')];
+  // Of the generation that is in force.
+  const inForce = conditionsFor(policy);
+  return [accepted, expired(policy, now, inForce), compiled(policy, refused !== undefined, now, inForce)];
+}
+
+type Make = ReturnType<typeof conditionsFor>;
+
+function expired(policy: Policy, now: number, condition: Make): Condition {
+  if (policy.spec.expires === undefined) return condition('Expired', false, 'NoEnd', 'It has no end.');
+  const end = endText(policy);
+  return endOfPolicy(policy.spec) <= now
+    ? condition('Expired', true, 'Expired', `It ended at ${end}: what it allowed is refused. Set a later expires, or remove it.`)
+    : condition('Expired', false, 'InTime', `It ends at ${end}.`);
+}
+
+function compiled(policy: Policy, isRefused: boolean, now: number, condition: Make): Condition {
+  if (isRefused) return condition('Compiled', false, 'NotAccepted', 'It allows nothing.');
+  if (endOfPolicy(policy.spec) <= now) return condition('Compiled', false, 'Expired', 'It allows nothing any more.');
+  const start = startOfPolicy(policy.spec);
+  if (start > now) return condition('Compiled', false, 'NotStarted', `It allows nothing before ${new Date(start).toISOString()}.`);
+  return condition('Compiled', true, 'Compiled', `The mesh is made to allow its calls to ${hostsText(policy)}.`);
+}
+
+/** As many as are read. */
+const MOST_HOSTS = 20;
+
+function hostsText(policy: Policy): string {
+  const hosts = [...Map.groupBy(entriesOf(policy), ({ host }) => host)].map(
+    ([host, entries]) => `${host} (${[...new Set(entries.map(({ port }) => port))].join(', ')})`,
+  );
+  return hosts.length > MOST_HOSTS ? `${hosts.slice(0, MOST_HOSTS).join(', ')} and ${hosts.length - MOST_HOSTS} more` : hosts.join(', ');
+}
