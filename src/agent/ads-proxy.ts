@@ -11,7 +11,7 @@ import { CHANNEL_OPTIONS } from '../xds/ads/channel-options.ts';
 import { serverNameFor } from '../xds/ads/client-credentials.ts';
 import { DeltaStream, type DeltaStreamOptions } from './delta-stream.ts';
 
-export interface AdsProxyOptions extends Pick<DeltaStreamOptions, 'secrets' | 'rootsCame' | 'refused'> {
+export interface AdsProxyOptions extends Pick<DeltaStreamOptions, 'secrets' | 'rootsCame' | 'namesCame' | 'refused'> {
   /** Path of the socket. */
   readonly socket: string;
   readonly target: SocketAddress;
@@ -94,10 +94,11 @@ class Passage implements CallListener {
     this.#envoy = envoy;
     this.#options = options;
     this.#told = told;
-    const { secrets, rootsCame, refused } = options;
+    const { secrets, rootsCame, namesCame, refused } = options;
     this.#stream = new DeltaStream({
       secrets,
       rootsCame,
+      namesCame,
       refused,
       toEnvoy: (response) => this.#write(response),
       toControlPlane: (request) => {

@@ -12,7 +12,7 @@ import { Secrets } from './secrets.ts';
 
 const own = (key: string) => workloadSecret('chain', new Redacted(Buffer.from(key)));
 
-function stream() {
+function stream(namesCame?: (table: Uint8Array | undefined) => void) {
   const secrets = new Secrets();
   secrets.put(own('one'), rootSecret('roots'));
   const [requests, responses, roots, refused]: [Uint8Array[], Uint8Array[], string[], string[]] = [[], [], [], []];
@@ -21,6 +21,7 @@ function stream() {
     toEnvoy: (bytes) => responses.push(bytes),
     toControlPlane: (bytes) => requests.push(bytes),
     rootsCame: (text) => roots.push(text),
+    namesCame,
     refused: (reason) => refused.push(reason),
   });
   const asks = (type: keyof typeof TYPE_URL, request: MessageInitShape<typeof DeltaDiscoveryRequestSchema> = {}) => {
@@ -107,4 +108,31 @@ test('of the control plane’s secrets only others pass, and what Envoy says of 
     told().map(({ responseNonce }) => responseNonce),
     ['n1'],
   );
+});
+
+test('the names of the mesh are asked for beside what Envoy asks, and Envoy hears nothing of them', () => {
+  const came: (number | undefined)[] = [];
+  const { made, asks, told, given } = stream((table) => {
+    if (table?.length === 0) throw new Error('empty');
+    came.push(table?.length);
+  });
+  const names = (nonce: string, about: MessageInitShape<typeof DeltaDiscoveryResponseSchema>) =>
+    made.fromControlPlane(
+      toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { ...about, typeUrl: TYPE_URL.nameTable, nonce })),
+    );
+  const table = (value: Uint8Array) => ({ resources: [{ name: 'names', resource: { typeUrl: TYPE_URL.nameTable, value } }] });
+  asks('cluster', { node: NODE });
+  assert.ok(told().some(({ typeUrl }) => typeUrl === TYPE_URL.nameTable));
+  names('1', table(new Uint8Array(3)));
+  names('2', table(new Uint8Array()));
+  names('3', { removedResources: ['names'] });
+  assert.deepEqual(
+    told().map(({ responseNonce, errorDetail }) => [responseNonce, errorDetail?.message]),
+    [
+      ['1', undefined],
+      ['2', 'empty'],
+      ['3', undefined],
+    ],
+  );
+  assert.deepEqual([came, given()], [[3, undefined], []]);
 });

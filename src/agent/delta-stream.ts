@@ -1,8 +1,10 @@
 /**
  * One stream of an Envoy, incremental and aggregated, between it and its control plane. Everything passes as it is but for secrets: the workload's own
- * (`OWN_SECRETS`) are given here, and never asked of the control plane, so that its key is nowhere else. Knows nothing of gRPC.
+ * (`OWN_SECRETS`) are given here, and never asked of the control plane, so that its key is nowhere else; and for the names of the mesh, which are asked
+ * for here, as DNS is answered beside Envoy. Knows nothing of gRPC.
  */
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { messageOf } from '../lib/errors.ts';
 import type { Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import {
@@ -22,6 +24,8 @@ export interface DeltaStreamOptions {
   readonly toControlPlane: (request: Uint8Array) => void;
   /** The control plane says whom the mesh trusts (PEM); undefined: nobody asks it. */
   readonly rootsCame?: ((roots: string) => void) | undefined;
+  /** The control plane says which names there are; undefined: nobody asks it. Throws for what is no table of names. */
+  readonly namesCame?: ((table: Uint8Array | undefined) => void) | undefined;
   /** Envoy did not take a secret that it was given here. */
   readonly refused: (reason: string) => void;
 }
@@ -52,7 +56,7 @@ export class DeltaStream {
 
   /** Throws for what is no request. */
   fromEnvoy(bytes: Uint8Array): void {
-    if (this.#begun && !isSecrets(bytes, REQUEST_TYPE_URL)) {
+    if (this.#begun && !isOf(SECRETS, bytes, REQUEST_TYPE_URL)) {
       this.#options.toControlPlane(bytes);
       return;
     }
@@ -67,7 +71,11 @@ export class DeltaStream {
 
   /** Throws for what is no response. */
   fromControlPlane(bytes: Uint8Array): void {
-    if (!isSecrets(bytes, RESPONSE_TYPE_URL)) {
+    if (isOf(NAMES, bytes, RESPONSE_TYPE_URL)) {
+      this.#names(bytes);
+      return;
+    }
+    if (!isOf(SECRETS, bytes, RESPONSE_TYPE_URL)) {
       this.#options.toEnvoy(bytes);
       return;
     }
@@ -80,7 +88,7 @@ export class DeltaStream {
     if (left === count) this.#options.toEnvoy(bytes);
     else if (left > 0) this.#options.toEnvoy(toBinary(DeltaDiscoveryResponseSchema, response));
     // Envoy does not hear of it: the answer is ours.
-    else this.#request({ responseNonce: response.nonce });
+    else this.#request('secret', { responseNonce: response.nonce });
     if (root?.resource) {
       const { type } = fromBinary(SecretSchema, root.resource.value);
       const roots = type.case === 'validationContext' ? textIn(type.value.trustedCa) : undefined;
@@ -110,11 +118,24 @@ export class DeltaStream {
     this.#options.toControlPlane(toBinary(DeltaDiscoveryRequestSchema, request));
     if (this.#begun) return;
     this.#begun = true;
-    if (this.#options.rootsCame) this.#request({ resourceNamesSubscribe: [ROOT_SECRET] });
+    if (this.#options.rootsCame) this.#request('secret', { resourceNamesSubscribe: [ROOT_SECRET] });
+    if (this.#options.namesCame) this.#request('nameTable', {});
   }
 
-  #request(about: { readonly responseNonce?: string; readonly resourceNamesSubscribe?: string[] }): void {
-    const request = create(DeltaDiscoveryRequestSchema, { typeUrl: TYPE_URL.secret, ...about });
+  /** Envoy does not hear of them. */
+  #names(bytes: Uint8Array): void {
+    const { nonce: responseNonce, resources, removedResources } = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+    const table = resources.at(-1)?.resource?.value;
+    try {
+      if (table || removedResources.length > 0) this.#options.namesCame?.(table);
+      this.#request('nameTable', { responseNonce });
+    } catch (error) {
+      this.#request('nameTable', { responseNonce, errorDetail: { code: INVALID_ARGUMENT, message: messageOf(error) } });
+    }
+  }
+
+  #request(type: 'secret' | 'nameTable', about: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): void {
+    const request = create(DeltaDiscoveryRequestSchema, { ...about, typeUrl: TYPE_URL[type] });
     this.#options.toControlPlane(toBinary(DeltaDiscoveryRequestSchema, request));
   }
 
@@ -136,8 +157,11 @@ export class DeltaStream {
 }
 
 const SECRETS = Buffer.from(TYPE_URL.secret);
+const NAMES = Buffer.from(TYPE_URL.nameTable);
+/** google.rpc.Code */
+const INVALID_ARGUMENT = 3;
 
-function isSecrets(bytes: Uint8Array, field: number): boolean {
+function isOf(type: Buffer, bytes: Uint8Array, field: number): boolean {
   const typeUrl = lastValue(bytes, field);
-  return typeUrl !== undefined && SECRETS.equals(typeUrl);
+  return typeUrl !== undefined && type.equals(typeUrl);
 }

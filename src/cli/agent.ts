@@ -4,7 +4,7 @@ import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { addressOption, choiceOption, countOption, defaulted, durationOption, namespacedNameOption, socketOption } from './options.ts';
 import { say } from './say.ts';
 import { serve } from './serve.ts';
-import { addWorkloadOptions, identityFrom, type WorkloadOptions } from './xds-options.ts';
+import { addWorkloadOptions, dnsAddressOption, identityFrom, type WorkloadOptions } from './xds-options.ts';
 
 interface Options extends WorkloadOptions {
   readonly role: 'sidecar' | 'router';
@@ -22,6 +22,7 @@ interface Options extends WorkloadOptions {
   readonly metricsAddress: SocketAddress;
   readonly appMetrics?: string;
   readonly appProbes: string;
+  readonly dnsAddress?: SocketAddress;
   readonly drainDuration: number;
 }
 
@@ -59,6 +60,7 @@ export function agentCommand(): Command {
     .addOption(addressOption('--status-address <address:port>', 'readiness (/healthz/ready); port 0 for none', '0.0.0.0:15021'))
     .addOption(addressOption('--metrics-address <address:port>', 'merged metrics (/stats/prometheus); port 0 for none', '0.0.0.0:15020'))
     .option('--app-metrics <url>', "the application's own metrics, given out with Envoy's, e.g. http://127.0.0.1:8080/metrics")
+    .addOption(dnsAddressOption())
     .addOption(
       new Option('--app-probes <json>', 'probes of the application that are made at the metrics address (/app-health/…)')
         .env('ISTIO_KUBE_APP_PROBERS')
@@ -76,8 +78,8 @@ export function agentCommand(): Command {
     checkAgent(options);
     const probes = appProbes(options.appProbes);
     const envoy = findEnvoy(options.envoy, process.env.PATH ?? '');
-    const { role, workload, adminAddress: admin, statusAddress: status, metricsAddress: metrics } = options;
-    const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics, probes };
+    const { role, workload, adminAddress: admin, statusAddress: status, metricsAddress: metrics, dnsAddress: dns } = options;
+    const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics, probes, dns };
     const lineOf = agentTeller(hostPort(options.controller.address, options.controller.port));
     const { appMetrics, ttl: lifeMs, drainDuration: drainMs } = options;
     process.exitCode = await serve(

@@ -22,6 +22,8 @@ export interface RemoteOptions {
   /** Asked for each connection. */
   readonly credentials: () => ChannelCredentials;
   readonly admin: SocketAddress;
+  /** Where the workload's questions for names are answered, as `DnsServerOptions.address`; undefined for nowhere. */
+  readonly dns?: SocketAddress | undefined;
   /** Worker threads; 0 for as many as the machine has cores. */
   readonly concurrency: number;
   /** Folder in which the last good configuration is kept, for a start without the control plane; undefined for nowhere. */
@@ -86,14 +88,15 @@ export async function startRemoteProxy(
   options: RemoteOptions,
   host: EngineHost & { readonly tell: (event: RemoteEvent) => void },
 ): Promise<RemoteProxy> {
-  const { identity, target, protocol, credentials, admin, concurrency, times = TIMES } = options;
+  const { identity, target, protocol, credentials, admin, dns, concurrency, times = TIMES } = options;
+  const answersDns = dns !== undefined;
   const { tell } = host;
   let whole = false;
   let ready = false;
   let begun = false;
   let stale = false;
   const engineOptions = { engine: 'embedded', envoy: undefined, concurrency, logLevel: '' } as const;
-  const engine: Engine = await startEngine(engineOptions, host, { identity, admin, whole: () => whole || stale });
+  const engine: Engine = await startEngine(engineOptions, host, { identity, admin, dns, whole: () => whole || stale });
   const cache = new SetCache<Published, Refusal>();
   const keeper = options.keep === undefined ? undefined : new SetKeeper(options.keep, nodeJson(identity).id);
   /** What is in force until all has come from the control plane. */
@@ -111,7 +114,8 @@ export async function startRemoteProxy(
   let received: ReceivedSet | undefined;
   const client = new AdsClient({
     protocol,
-    node: fromJson(NodeSchema, nodeJson({ ...identity, countsBy: 'embedded' })),
+    answersDns,
+    node: fromJson(NodeSchema, nodeJson({ ...identity, countsBy: 'embedded', answersDns })),
     publish: (publication) => {
       received = publication;
       const { set, resources } = kept && !publication.whole ? laidOver(kept.publication, publication) : publication;
