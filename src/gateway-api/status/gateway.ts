@@ -28,7 +28,8 @@ export function gatewayStatus(
     ? condition('Accepted', false, 'UnsupportedAddress', unsupported)
     : problem?.reason === 'InvalidParameters'
       ? condition('Accepted', false, problem.reason, problem.message)
-      : acceptance(condition, invalid, listeners.length);
+      : // What a listener refers to may come at any time: the Gateway itself is well.
+        acceptance(condition, invalid, invalid.filter(({ problem }) => problem!.condition !== 'ResolvedRefs').length < listeners.length);
   const programmed =
     accepted.status === 'False'
       ? condition('Programmed', false, 'Invalid', accepted.message)
@@ -40,7 +41,7 @@ export function gatewayStatus(
     addresses,
     conditions: [accepted, programmed],
     listeners: found.map(({ listener, problem: own }) => listenerStatus(listener, own, counts.get(listener) ?? 0, problem)),
-    attachedListenerSets: sets.length,
+    attachedListenerSets: sets.filter((set) => !isRefused(judged(context, set.listeners))).length,
   };
   return { kind: 'Gateway', namespace, name, status };
 }
@@ -55,10 +56,10 @@ export function listenerSetStatus(
   const condition = conditionsFor(set);
   const found = judged(context, listeners);
   const invalid = found.filter(isInvalid);
-  const accepted = acceptance(condition, invalid, listeners.length);
+  const accepted = acceptance(condition, invalid, !isRefused(found));
   const programmed =
     accepted.status === 'False'
-      ? condition('Programmed', false, 'Invalid', accepted.message)
+      ? condition('Programmed', false, accepted.reason, accepted.message)
       : problem
         ? condition('Programmed', false, 'Pending', problem.message)
         : condition('Programmed', true, 'Programmed', 'the proxies of the Gateway have its configuration');
@@ -97,14 +98,17 @@ function isInvalid({ problem }: Judged): boolean {
   return problem !== undefined;
 }
 
+/** Of a set nothing is served. */
+function isRefused(listeners: readonly Judged[]): boolean {
+  return listeners.every(isInvalid);
+}
+
 type NewCondition = ReturnType<typeof conditionsFor>;
 
-function acceptance(condition: NewCondition, invalid: readonly Judged[], all: number): Condition {
+function acceptance(condition: NewCondition, invalid: readonly Judged[], accepted: boolean): Condition {
   if (invalid.length === 0) return condition('Accepted', true, 'Accepted', 'all of its listeners are served');
   const names = invalid.map(({ listener, problem }) => `${listener.listener.name}: ${problem!.message}`).join(' ');
-  // What a listener refers to may come at any time: the Gateway itself is well.
-  const refused = invalid.filter(({ problem }) => problem!.condition !== 'ResolvedRefs').length;
-  return condition('Accepted', refused < all, 'ListenersNotValid', `not all of its listeners are served. ${names}`);
+  return condition('Accepted', accepted, 'ListenersNotValid', `not all of its listeners are served. ${names}`);
 }
 
 function unsupportedAddress({ spec }: ResourceOf<'KubernetesGateway'>): string | undefined {
@@ -133,7 +137,8 @@ function listenerStatus(
   const condition = conditionsFor(owner);
   const of = (type: ListenerProblem['condition'], words: string) =>
     problem?.condition === type ? condition(type, false, problem.reason, problem.message) : condition(type, true, type, words);
-  const accepted = of('Accepted', 'the listener is valid');
+  const conflict = problem?.condition === 'Conflicted' ? problem : undefined;
+  const accepted = conflict ? condition('Accepted', false, conflict.reason, conflict.message) : of('Accepted', 'the listener is valid');
   // Some of its kinds being unknown keeps a listener from nothing.
   const served = !problem || (problem.reason === 'InvalidRouteKinds' && kinds.length > 0);
   return {
@@ -142,11 +147,11 @@ function listenerStatus(
     attachedRoutes,
     conditions: [
       accepted,
-      problem?.condition === 'Conflicted'
-        ? condition('Conflicted', true, problem.reason, problem.message)
+      conflict
+        ? condition('Conflicted', true, conflict.reason, conflict.message)
         : condition('Conflicted', false, 'NoConflicts', 'it can be told from the other listeners'),
       !served
-        ? condition('Programmed', false, 'Invalid', problem!.message)
+        ? condition('Programmed', false, conflict?.reason ?? 'Invalid', problem!.message)
         : pending
           ? condition('Programmed', false, 'Pending', pending.message)
           : condition('Programmed', true, 'Programmed', 'the proxies of the Gateway have it'),

@@ -111,13 +111,21 @@ test('ListenerSets: taken or not, and each of their listeners', () => {
     listeners!.map((each) => [each.attachedRoutes, said(each.conditions).Conflicted, said(each.conditions).Programmed]),
     [
       [1, 'False NoConflicts', 'True Programmed'],
-      [1, 'True HostnameConflict', 'False Invalid'],
+      [1, 'True HostnameConflict', 'False HostnameConflict'],
     ],
   );
   assert.deepEqual(said(statusOf('HTTPRoute', all).parents![0]!.conditions), {
     Accepted: 'True Accepted',
     ResolvedRefs: 'True ResolvedRefs',
   });
+  // Nothing of it is left that could be served.
+  const conflicting = statuses([CLASS, taking, set([{ ...HTTP, name: 'like' }])]);
+  assert.equal(statusOf('Gateway', conflicting).attachedListenerSets, 0);
+  const none = { Accepted: 'False ListenersNotValid', Programmed: 'False ListenersNotValid' };
+  assert.deepEqual(said(statusOf('ListenerSet', conflicting).conditions), none);
+  const foreign = { certificateRefs: [{ name: 'c', namespace: 'other' }] };
+  const unpermitted = statuses([CLASS, taking, set([{ ...HTTP, name: 'tls', port: 443, protocol: 'HTTPS', tls: foreign }])]);
+  assert.deepEqual(said(statusOf('ListenerSet', unpermitted).conditions), none);
   const refused = statuses([CLASS, gateway(), set([HTTP])]);
   assert.deepEqual(said(statusOf('ListenerSet', refused).conditions), { Accepted: 'False NotAllowed', Programmed: 'False NotAllowed' });
 });
