@@ -3,7 +3,7 @@ import { GATEWAY_API } from '../../api/gateway-api/common.ts';
 import type { ResourceOf } from '../../api/index.ts';
 import type { GatewayOutcome, ListenerOutcome, ListenerSetOutcome } from '../gateways.ts';
 import type { Context, ListenerProblem } from '../model.ts';
-import { certificateProblem } from './certificates.ts';
+import { certificateProblem, clientAuthorityProblem } from './certificates.ts';
 import { type Condition, conditionsFor, type GatewayAddress, type ListenerStatus, type WantedStatus } from './condition.ts';
 
 /** Which proxies serve a Gateway, as far as is known. */
@@ -117,7 +117,7 @@ function unsupportedAddress({ spec }: ResourceOf<'KubernetesGateway'>): string |
 }
 
 /** What a listener refers to, as far as other objects say it. */
-function secondLook(context: Context, { owner, listener, kinds }: ListenerOutcome): ListenerProblem | undefined {
+function secondLook(context: Context, { gateway, owner, listener, kinds }: ListenerOutcome): ListenerProblem | undefined {
   const unknown = listener.allowedRoutes.kinds.filter(
     ({ kind, group }) => group !== GATEWAY_API || !(kinds as readonly string[]).includes(kind),
   );
@@ -125,7 +125,7 @@ function secondLook(context: Context, { owner, listener, kinds }: ListenerOutcom
     const message = `it takes no routes of ${unknown.map(({ kind, group }) => `${group}/${kind}`).join(', ')}.`;
     return { condition: 'ResolvedRefs', reason: 'InvalidRouteKinds', message };
   }
-  return certificateProblem(context, owner, listener);
+  return certificateProblem(context, owner, listener) ?? clientAuthorityProblem(context, gateway, listener);
 }
 
 function listenerStatus(
@@ -138,7 +138,8 @@ function listenerStatus(
   const of = (type: ListenerProblem['condition'], words: string) =>
     problem?.condition === type ? condition(type, false, problem.reason, problem.message) : condition(type, true, type, words);
   const conflict = problem?.condition === 'Conflicted' ? problem : undefined;
-  const accepted = conflict ? condition('Accepted', false, conflict.reason, conflict.message) : of('Accepted', 'the listener is valid');
+  const unaccepted = conflict?.reason ?? problem?.accepted;
+  const accepted = unaccepted ? condition('Accepted', false, unaccepted, problem!.message) : of('Accepted', 'the listener is valid');
   // Some of its kinds being unknown keeps a listener from nothing.
   const served = !problem || (problem.reason === 'InvalidRouteKinds' && kinds.length > 0);
   return {
