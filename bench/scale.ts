@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { cpuMicros, proportionalMiB, type Running, residentMiB, start, stopAll, tailOf } from './lib/processes.ts';
+import { cpuMicros, proportionalMiB, type Running, residentMiB, settled, start, stopAll, tailOf } from './lib/processes.ts';
 import { buildPackage, ROOT } from './lib/proxies.ts';
 import { median } from './lib/report.ts';
 import { type ProbeState, type ScaleConfig, writeScaleConfig } from './lib/scale-config.ts';
@@ -33,8 +33,6 @@ const ROUTER = `127.0.${110 + (base % 100)}.1`;
 
 /** Between two looks at whether the change is in force, in ms: the error of its time. */
 const LOOK_MS = 4;
-/** Without CPU time for so long, what was started has settled; longer than it waits before it collects garbage. */
-const QUIET_MS = 5000;
 
 const METRICS = [
   ['ready', 's'],
@@ -85,19 +83,6 @@ async function shows(config: ScaleConfig, state: ProbeState, since: number, runn
   }
 }
 
-async function settled(running: Running): Promise<void> {
-  const end = performance.now() + limitMs;
-  let cpu = cpuMicros(running.pid);
-  let quietSince = performance.now();
-  while (performance.now() - quietSince < QUIET_MS && performance.now() < end) {
-    await delay(250);
-    const now = cpuMicros(running.pid);
-    // What its timers take is no work.
-    if (now - cpu > 20_000) quietSince = performance.now();
-    cpu = now;
-  }
-}
-
 async function measure(folder: string, services: number, build: Build): Promise<void> {
   let state: ProbeState = { timeout: 5, status: 460 };
   const config = writeScaleConfig(join(folder, `config-${services}`), services, state);
@@ -119,7 +104,7 @@ async function measure(folder: string, services: number, build: Build): Promise<
     add(services, build, 'ready', (ready ?? limitMs) / 1000);
     add(services, build, 'cpu to ready', cpuMicros(running.pid) / 1e6);
     if (ready === undefined) return;
-    await settled(running);
+    await settled(running, limitMs);
     add(services, build, 'peak memory', residentMiB(running.pid, true));
     add(services, build, 'settled memory', residentMiB(running.pid));
     add(services, build, 'settled memory (PSS)', proportionalMiB(running.pid));
@@ -130,7 +115,7 @@ async function measure(folder: string, services: number, build: Build): Promise<
       const inForce = await shows(config, state, performance.now(), running);
       add(services, build, 'change in force', (inForce ?? limitMs) / 1000);
       // Analysis may follow.
-      await settled(running);
+      await settled(running, limitMs);
       add(services, build, 'cpu of a change', (cpuMicros(running.pid) - cpu) / 1e6);
     }
   } catch (error) {

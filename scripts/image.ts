@@ -36,7 +36,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: '
 
 const IPTABLES = ['iptables-save', 'iptables-restore', 'ip6tables-save', 'ip6tables-restore'];
 /** Of what a rule may name: loaded when it is first used, so that no binary says so. */
-const EXTENSIONS = ['libxt_owner.so', 'libxt_standard.so', 'libxt_tcp.so', 'libxt_udp.so', 'libxt_REDIRECT.so', 'libxt_NAT.so'];
+const EXTENSIONS = ['owner', 'standard', 'tcp', 'udp', 'CT', 'REDIRECT', 'NAT'].map((name) => `libxt_${name}.so`);
 
 const FILES: Readonly<Record<string, string>> = {
   'etc/passwd': `root:x:0:0:root:/:/sbin/nologin\nsallyport:x:${USER}:${USER}:sallyport:/:/sbin/nologin\n`,

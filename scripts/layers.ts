@@ -30,7 +30,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proxy: ['lib', 'xds', 'http', 'flows', 'audit'],
   admin: ['lib', 'xds', 'http', 'flows', 'proxy'],
   engine: ['lib', 'xds', 'http', 'flows', 'audit', 'proxy', 'admin'],
-  agent: ['lib', 'xds', 'ca', 'flows', 'engine'],
+  agent: ['lib', 'xds', 'ca', 'flows', 'engine', 'proxy'],
   control: [
     'lib',
     'api',

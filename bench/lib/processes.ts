@@ -131,6 +131,23 @@ export function cpuMicros(pid: number): number {
   return (ticks / ticksPerSecond) * 1e6;
 }
 
+/** Without CPU time for so long, what was started has settled; longer than it waits before it collects garbage. */
+const QUIET_MS = 5000;
+
+/** Resolves when the process has done what it had to do, or after so long. */
+export async function settled({ pid }: Running, limitMs: number): Promise<void> {
+  const end = performance.now() + limitMs;
+  let cpu = cpuMicros(pid);
+  let quietSince = performance.now();
+  while (performance.now() - quietSince < QUIET_MS && performance.now() < end) {
+    await delay(250);
+    const now = cpuMicros(pid);
+    // What its timers take is no work.
+    if (now - cpu > 20_000) quietSince = performance.now();
+    cpu = now;
+  }
+}
+
 /** Resident memory of a process and its children, in MiB; with `peak` the most that it has been. */
 export function residentMiB(pid: number, peak = false): number {
   const field = peak ? /^VmHWM:\s+(\d+)/m : /^VmRSS:\s+(\d+)/m;

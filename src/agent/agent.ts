@@ -24,10 +24,10 @@ import { nodeJson } from '../xds/node.ts';
 import { type AdsProxy, type AdsProxyEvent, startAdsProxy } from './ads-proxy.ts';
 import type { AppProbes } from './app-probes.ts';
 import { requestCertificate } from './ca-client.ts';
-import { AgentDns, type StartDns } from './dns.ts';
 import { ADMIN_SOCKET, EnvoyChild } from './envoy.ts';
 import { CaIdentity, type IdentityEvent } from './identity.ts';
 import { rootsCame } from './mesh-roots.ts';
+import { Names } from './names.ts';
 import { followProvider } from './provider.ts';
 import { Secrets } from './secrets.ts';
 import { startAgentServers } from './servers.ts';
@@ -53,8 +53,8 @@ export interface AgentOptions {
   readonly metrics: SocketAddress;
   readonly appMetrics: string | undefined;
   readonly probes: AppProbes;
-  /** Serves the names of the mesh; undefined: nobody does. */
-  readonly startDns?: StartDns | undefined;
+  /** Where the workload's questions for names are answered; undefined for nowhere. */
+  readonly dns: SocketAddress | undefined;
   /** How long Envoy drains before it ends, ms. */
   readonly drainMs: number;
   /** Where calls can be watched. */
@@ -69,6 +69,8 @@ export type AgentEvent =
   | { readonly kind: 'provider-lost'; readonly socket: string; readonly reason: string }
   /** Envoy did not take its identity. */
   | { readonly kind: 'refused'; readonly reason: string }
+  /** Of the DNS server, without its questions. */
+  | { readonly kind: 'dns-failed'; readonly reason: string }
   | { readonly kind: 'ready' };
 
 export interface Agent {
@@ -88,7 +90,9 @@ const LOOK_MS = 100;
 export async function startAgent(options: AgentOptions, tell: (event: AgentEvent) => void): Promise<Agent> {
   const { controller, rootCert, tokenFile, drainMs } = options;
   const secrets = new Secrets();
-  const node = nodeJson({ ...options.identity, countsBy: 'envoy' });
+  const { dns } = options;
+  const names = dns && new Names();
+  const node = nodeJson({ ...options.identity, countsBy: 'envoy', answersDns: dns !== undefined });
   const way: Way = {
     secrets,
     // What the mesh says of its roots came from somebody who was known by those of the file; while roots are replaced either may know more.
@@ -110,7 +114,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
   const notReady = async () => {
     if (closed) return 'Envoy drains';
     if (!secrets.complete) return 'there is no identity yet';
-    if (dns && !dns.ready) return 'the names of the mesh have not come';
+    if (names && !names.known && !ready) return 'the names of the mesh are not known yet';
     // Where it was ready once, what is new may warm while the rest is served.
     if (!(await admin.isReady()) && !ready) return 'Envoy waits for its configuration';
     if (!ready) {
@@ -130,7 +134,6 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
     unwatch?.();
     flows.close();
     proxy?.close();
-    await dns?.close();
     for (const server of servers) await server.close();
     rmSync(folder, { recursive: true, force: true });
   };
@@ -138,7 +141,6 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
   const failed = new Promise<unknown>((resolve) => {
     fail = resolve;
   });
-  const dns = options.startDns && new AgentDns(options.startDns, fail);
   try {
     source = identitySource(options, way, tell);
     const { notAfter } = source;
@@ -152,6 +154,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
         notAfter,
       }),
     );
+    if (dns && names) servers.push(await names.serve(dns, (reason) => tell({ kind: 'dns-failed', reason })));
     if (options.admin.port > 0)
       servers.push(await createAdminFront(admin.socketPath, options.admin, { flows: proxyFlows(options.identity, options.flows) }));
   } catch (error) {
@@ -177,8 +180,8 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
         return metadata;
       },
       // Whom a provider's workloads trust is the provider's to say.
-      namesCame: dns && ((table) => dns.take(table)),
       rootsCame: source?.provided ? undefined : (roots) => rootsCame(roots, { secrets, renew: () => void source?.renew(), refused }),
+      namesCame: names && ((table) => names.came(table)),
       refused,
       tell,
     });

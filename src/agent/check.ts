@@ -17,7 +17,7 @@ export function checkAgent({ adminAddress, appMetrics, controller, dnsAddress }:
       'usage',
       `--admin-address ${adminAddress.address}:${adminAddress.port}: whoever reaches Envoy's admin server can end it and read its configuration: choose a loopback address, as 127.0.0.1`,
     );
-  if (dnsAddress && !isLoopbackAddress(dnsAddress.address))
+  if (dnsAddress && dnsAddress.address !== 'localhost' && !isLoopbackAddress(dnsAddress.address))
     throw new SallyportError(
       'usage',
       `--dns-address ${dnsAddress.address}:${dnsAddress.port}: it answers the application beside it alone: choose a loopback address, as 127.0.0.1`,

@@ -6,14 +6,13 @@ import { rootSecret, workloadSecret } from '../ca/secrets.ts';
 import { Redacted } from '../lib/redacted.ts';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from '../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
-import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import { TYPE_URL } from '../xds/resources.ts';
 import { DeltaStream } from './delta-stream.ts';
 import { Secrets } from './secrets.ts';
 
 const own = (key: string) => workloadSecret('chain', new Redacted(Buffer.from(key)));
 
-function stream(names = false) {
+function stream(namesCame?: (table: Uint8Array | undefined) => void) {
   const secrets = new Secrets();
   secrets.put(own('one'), rootSecret('roots'));
   const [requests, responses, roots, refused]: [Uint8Array[], Uint8Array[], string[], string[]] = [[], [], [], []];
@@ -24,7 +23,7 @@ function stream(names = false) {
     toEnvoy: (bytes) => responses.push(bytes),
     toControlPlane: (bytes) => requests.push(bytes),
     rootsCame: (text) => roots.push(text),
-    namesCame: names ? (table) => tables.push(Object.keys(fromBinary(NameTableSchema, table).table)) : undefined,
+    namesCame,
     refused: (reason) => refused.push(reason),
   });
   const asks = (type: keyof typeof TYPE_URL, request: MessageInitShape<typeof DeltaDiscoveryRequestSchema> = {}) => {
@@ -113,18 +112,29 @@ test('of the control plane’s secrets only others pass, and what Envoy says of 
   );
 });
 
-test('names are asked for and answered within the stream, and Envoy hears nothing of them', () => {
-  const { made, asks, told, given, tables } = stream(true);
+test('the names of the mesh are asked for beside what Envoy asks, and Envoy hears nothing of them', () => {
+  const came: (number | undefined)[] = [];
+  const { made, asks, told, given } = stream((table) => {
+    if (table?.length === 0) throw new Error('empty');
+    came.push(table?.length);
+  });
+  const names = (nonce: string, about: MessageInitShape<typeof DeltaDiscoveryResponseSchema>) =>
+    made.fromControlPlane(
+      toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { ...about, typeUrl: TYPE_URL.nameTable, nonce })),
+    );
+  const table = (value: Uint8Array) => ({ resources: [{ name: 'names', resource: { typeUrl: TYPE_URL.nameTable, value } }] });
   asks('cluster', { node: NODE });
   assert.ok(told().some(({ typeUrl }) => typeUrl === TYPE_URL.nameTable));
-  const value = toBinary(NameTableSchema, create(NameTableSchema, { table: { 'www.example.com': { ips: ['192.0.2.1'] } } }));
-  const resources = [{ name: '', version: '1', resource: { typeUrl: TYPE_URL.nameTable, value } }];
-  const response = create(DeltaDiscoveryResponseSchema, { typeUrl: TYPE_URL.nameTable, nonce: 'n', resources });
-  made.fromControlPlane(toBinary(DeltaDiscoveryResponseSchema, response));
-  assert.deepEqual(tables, [['www.example.com']]);
-  assert.deepEqual(given(), []);
+  names('1', table(new Uint8Array(3)));
+  names('2', table(new Uint8Array()));
+  names('3', { removedResources: ['names'] });
   assert.deepEqual(
-    told().map(({ typeUrl, responseNonce }) => [typeUrl, responseNonce]),
-    [[TYPE_URL.nameTable, 'n']],
+    told().map(({ responseNonce, errorDetail }) => [responseNonce, errorDetail?.message]),
+    [
+      ['1', undefined],
+      ['2', 'empty'],
+      ['3', undefined],
+    ],
   );
+  assert.deepEqual([came, given()], [[3, undefined], []]);
 });

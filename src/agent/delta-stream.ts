@@ -1,10 +1,11 @@
 /**
  * One stream of an Envoy, incremental and aggregated, between it and its control plane. Everything passes as it is but for secrets, the workload's own
- * (`OWN_SECRETS`) being given here and never asked of the control plane, so that its key is nowhere else, and for listeners, which are to tell of their
- * calls. What the agent itself wants to know (roots, names) it asks within the same stream, as Istio's does. Knows nothing of gRPC.
+ * (`OWN_SECRETS`) being given here and never asked of the control plane, so that its key is nowhere else; for the names of the mesh, which are asked for here,
+ * as DNS is answered beside Envoy; and for listeners, which are to tell of their calls. Knows nothing of gRPC.
  */
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { tellingListener, tellsOfCalls } from '../engine/envoy/flows/listeners.ts';
+import { messageOf } from '../lib/errors.ts';
 import type { Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import {
@@ -14,7 +15,7 @@ import {
   ResourceSchema,
 } from '../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { ROOT_SECRET } from '../xds/names.ts';
-import { type ResourceType, TYPE_URL } from '../xds/resources.ts';
+import { TYPE_URL } from '../xds/resources.ts';
 import { lastValue } from '../xds/wire.ts';
 import { OWN_SECRETS, type Secrets, textIn } from './secrets.ts';
 
@@ -26,8 +27,8 @@ export interface DeltaStreamOptions {
   readonly rootsCame?: ((roots: string) => void) | undefined;
   /** Listeners tell of their calls, where Envoy can. */
   readonly tells: boolean;
-  /** The control plane says the names of the mesh (an encoded table); undefined: nobody asks it. */
-  readonly namesCame?: ((table: Uint8Array) => void) | undefined;
+  /** The control plane says which names there are; undefined: nobody asks it. Throws for what is no table of names. */
+  readonly namesCame?: ((table: Uint8Array | undefined) => void) | undefined;
   /** Envoy did not take a secret that it was given here. */
   readonly refused: (reason: string) => void;
 }
@@ -58,7 +59,7 @@ export class DeltaStream {
 
   /** Throws for what is no request. */
   fromEnvoy(bytes: Uint8Array): void {
-    if (this.#begun && !hasType(bytes, REQUEST_TYPE_URL, SECRETS)) {
+    if (this.#begun && !isOf(SECRETS, bytes, REQUEST_TYPE_URL)) {
       this.#options.toControlPlane(bytes);
       return;
     }
@@ -73,15 +74,15 @@ export class DeltaStream {
 
   /** Throws for what is no response. */
   fromControlPlane(bytes: Uint8Array): void {
-    if (this.#tells && hasType(bytes, RESPONSE_TYPE_URL, LISTENERS)) {
+    if (this.#tells && isOf(LISTENERS, bytes, RESPONSE_TYPE_URL)) {
       this.#options.toEnvoy(telling(bytes));
       return;
     }
-    if (this.#options.namesCame && hasType(bytes, RESPONSE_TYPE_URL, NAMES)) {
-      this.#takeNames(bytes, this.#options.namesCame);
+    if (isOf(NAMES, bytes, RESPONSE_TYPE_URL)) {
+      this.#names(bytes);
       return;
     }
-    if (!hasType(bytes, RESPONSE_TYPE_URL, SECRETS)) {
+    if (!isOf(SECRETS, bytes, RESPONSE_TYPE_URL)) {
       this.#options.toEnvoy(bytes);
       return;
     }
@@ -94,7 +95,7 @@ export class DeltaStream {
     if (left === count) this.#options.toEnvoy(bytes);
     else if (left > 0) this.#options.toEnvoy(toBinary(DeltaDiscoveryResponseSchema, response));
     // Envoy does not hear of it: the answer is ours.
-    else this.#request({ responseNonce: response.nonce });
+    else this.#request('secret', { responseNonce: response.nonce });
     if (root?.resource) {
       const { type } = fromBinary(SecretSchema, root.resource.value);
       const roots = type.case === 'validationContext' ? textIn(type.value.trustedCa) : undefined;
@@ -128,20 +129,24 @@ export class DeltaStream {
     this.#options.toControlPlane(toBinary(DeltaDiscoveryRequestSchema, request));
     if (this.#begun) return;
     this.#begun = true;
-    if (this.#options.rootsCame) this.#request({ resourceNamesSubscribe: [ROOT_SECRET] });
-    if (this.#options.namesCame) this.#request({}, 'nameTable');
+    if (this.#options.rootsCame) this.#request('secret', { resourceNamesSubscribe: [ROOT_SECRET] });
+    if (this.#options.namesCame) this.#request('nameTable', {});
   }
 
-  /** There is one table, whatever it is called. */
-  #takeNames(bytes: Uint8Array, namesCame: (table: Uint8Array) => void): void {
-    const { nonce, resources } = fromBinary(DeltaDiscoveryResponseSchema, bytes);
-    const table = resources[0]?.resource?.value;
-    if (table) namesCame(table);
-    this.#request({ responseNonce: nonce }, 'nameTable');
+  /** Envoy does not hear of them. */
+  #names(bytes: Uint8Array): void {
+    const { nonce: responseNonce, resources, removedResources } = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+    const table = resources.at(-1)?.resource?.value;
+    try {
+      if (table || removedResources.length > 0) this.#options.namesCame?.(table);
+      this.#request('nameTable', { responseNonce });
+    } catch (error) {
+      this.#request('nameTable', { responseNonce, errorDetail: { code: INVALID_ARGUMENT, message: messageOf(error) } });
+    }
   }
 
-  #request(about: { readonly responseNonce?: string; readonly resourceNamesSubscribe?: string[] }, type: ResourceType = 'secret'): void {
-    const request = create(DeltaDiscoveryRequestSchema, { typeUrl: TYPE_URL[type], ...about });
+  #request(type: 'secret' | 'nameTable', about: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): void {
+    const request = create(DeltaDiscoveryRequestSchema, { ...about, typeUrl: TYPE_URL[type] });
     this.#options.toControlPlane(toBinary(DeltaDiscoveryRequestSchema, request));
   }
 
@@ -165,8 +170,10 @@ export class DeltaStream {
 const SECRETS = Buffer.from(TYPE_URL.secret);
 const LISTENERS = Buffer.from(TYPE_URL.listener);
 const NAMES = Buffer.from(TYPE_URL.nameTable);
+/** google.rpc.Code */
+const INVALID_ARGUMENT = 3;
 
-function hasType(bytes: Uint8Array, field: number, type: Buffer): boolean {
+function isOf(type: Buffer, bytes: Uint8Array, field: number): boolean {
   const typeUrl = lastValue(bytes, field);
   return typeUrl !== undefined && type.equals(typeUrl);
 }

@@ -24,6 +24,8 @@ export function agentTeller(where: string): (event: AgentEvent) => string | unde
       }
       case 'refused':
         return `Envoy did not take its identity: ${event.reason}`;
+      case 'dns-failed':
+        return event.reason;
       case 'ready':
         return 'ready';
     }

@@ -1,12 +1,12 @@
 /** `sallyport agent`: a stock Envoy with an identity of the mesh. */
 import { Command, Option } from 'commander';
-import type { StartDns } from '../agent/dns.ts';
+import type { FlowHub } from '../flows/hub.ts';
 import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { addressOption, choiceOption, countOption, defaulted, durationOption, namespacedNameOption, socketOption } from './options.ts';
 import { say } from './say.ts';
 import { serve } from './serve.ts';
 import { showing } from './shown.ts';
-import { addWorkloadOptions, identityFrom, type WorkloadOptions } from './xds-options.ts';
+import { addWorkloadOptions, dnsAddressOption, identityFrom, type WorkloadOptions } from './xds-options.ts';
 
 interface Options extends WorkloadOptions {
   readonly role: 'sidecar' | 'router';
@@ -24,8 +24,9 @@ interface Options extends WorkloadOptions {
   readonly metricsAddress: SocketAddress;
   readonly appMetrics?: string;
   readonly appProbes: string;
-  readonly drainDuration: number;
   readonly dnsAddress?: SocketAddress;
+  readonly flows?: true;
+  readonly drainDuration: number;
 }
 
 /** Where Istio's pods have these. */
@@ -62,15 +63,12 @@ export function agentCommand(): Command {
     .addOption(addressOption('--status-address <address:port>', 'readiness (/healthz/ready); port 0 for none', '0.0.0.0:15021'))
     .addOption(addressOption('--metrics-address <address:port>', 'merged metrics (/stats/prometheus); port 0 for none', '0.0.0.0:15020'))
     .option('--app-metrics <url>', "the application's own metrics, given out with Envoy's, e.g. http://127.0.0.1:8080/metrics")
+    .addOption(dnsAddressOption())
+    .option('--flows', 'have Envoy tell of its calls, for sallyport flows: some 40 % more of its CPU time a request')
     .addOption(
       new Option('--app-probes <json>', 'probes of the application that are made at the metrics address (/app-health/…)')
         .env('ISTIO_KUBE_APP_PROBERS')
         .default('{}', ''),
-    )
-    .option(
-      '--dns-address <address:port>',
-      "answer the names of the mesh there, on a loopback address, as Istio's agent does at 127.0.0.1:15053",
-      socketOption('127.0.0.1'),
     )
     .addOption(defaulted('--drain-duration <duration>', 'how long Envoy drains at the end', durationOption, '5s'));
   return command.action(async (options: Options) => {
@@ -84,12 +82,11 @@ export function agentCommand(): Command {
     checkAgent(options);
     const probes = appProbes(options.appProbes);
     const envoy = findEnvoy(options.envoy, process.env.PATH ?? '');
-    const { role, workload, adminAddress: admin, statusAddress: status, metricsAddress: metrics } = options;
-    const startDns = dnsAt(options.dnsAddress);
-    const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics, probes, startDns };
+    const { role, workload, adminAddress: admin, statusAddress: status, metricsAddress: metrics, dnsAddress: dns } = options;
+    const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics, probes, dns };
     const lineOf = agentTeller(hostPort(options.controller.address, options.controller.port));
     const { appMetrics, ttl: lifeMs, drainDuration: drainMs } = options;
-    process.exitCode = await showing('agent', (flows) =>
+    const run = (flows?: FlowHub) =>
       serve(
         async (ended) => {
           const agent = await startAgent({ ...options, ...about, appMetrics, lifeMs, drainMs, flows }, (event) => {
@@ -100,15 +97,7 @@ export function agentCommand(): Command {
           return { ...agent, watch: () => {}, reload: agent.renew };
         },
         { watch: false, grace: drainMs },
-      ),
-    );
+      );
+    process.exitCode = await (options.flows ? showing('agent', run) : run());
   });
-}
-
-function dnsAt(at: SocketAddress | undefined): StartDns | undefined {
-  if (!at) return undefined;
-  return async (names) => {
-    const { createDnsServer } = await import('../proxy/dns/server.ts');
-    return createDnsServer({ address: { ip: at.address, port: at.port }, names, now: () => performance.now(), log: say });
-  };
 }

@@ -13,7 +13,7 @@ import { addressOption, choiceOption, countOption, defaulted, durationOption, na
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { serve } from './serve.ts';
 import { showing } from './shown.ts';
-import { addXdsOptions, identityFrom, type XdsOptions } from './xds-options.ts';
+import { addXdsOptions, dnsAddressOption, identityFrom, type XdsOptions } from './xds-options.ts';
 
 interface ProxyOptions extends XdsOptions, AuditedOptions {
   readonly keep?: string;
@@ -29,6 +29,7 @@ interface ProxyOptions extends XdsOptions, AuditedOptions {
   readonly metricsAddress?: SocketAddress;
   readonly drainDuration: number;
   readonly appProbes: string;
+  readonly dnsAddress?: SocketAddress;
   readonly engine: (typeof ENGINES)[number];
   readonly envoy?: string;
   readonly envoyLogLevel: string;
@@ -98,6 +99,7 @@ export function proxyCommand(): Command {
       'with --xds, where metrics (/stats/prometheus) are served and probes of the application are made (/app-health/…); without it probes alone, at 0.0.0.0:15020',
       socketOption('0.0.0.0'),
     )
+    .addOption(dnsAddressOption('with --xds, '))
     .addOption(
       new Option('--app-probes <json>', 'these probes, as sallyport inject writes them').env('ISTIO_KUBE_APP_PROBERS').default('{}', ''),
     )
@@ -115,6 +117,7 @@ export function proxyCommand(): Command {
           target: xds,
           protocol: options.xdsProtocol,
           admin: options.adminAddress ?? DEFAULT_ADMIN,
+          dns: options.dnsAddress,
           concurrency: options.concurrency,
           keep: options.keep,
           drainMs: options.drainDuration,
@@ -129,6 +132,8 @@ export function proxyCommand(): Command {
       }
       if (options.xdsCa ?? options.xdsCert ?? options.xdsKey)
         throw new SallyportError('usage', '--xds-ca, --xds-cert and --xds-key are for a control plane: name it with --xds ADDRESS:PORT');
+      if (options.dnsAddress)
+        throw new SallyportError('usage', '--dns-address is for a control plane, which has the names: add --xds ADDRESS:PORT');
       if (config !== undefined) {
         // Connections that outlived the grace would keep a thread that carries traffic itself.
         process.exit(await watching(options, (watched) => serveBootstrap(config, options, watched)));

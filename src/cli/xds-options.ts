@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { XdsTlsOptions } from '../control/remote-options.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
-import { labelsOption } from './options.ts';
+import { labelsOption, socketOption } from './options.ts';
 
 /** Who the proxy's workload is, beside its name. */
 export interface WorkloadOptions {
@@ -30,6 +30,12 @@ export function addXdsOptions(command: Command): Command {
     .option('--xds-ca <file>', 'PEM file with the certificates of those who may be the control plane: it is reached by TLS then')
     .option('--xds-cert <file>', "PEM file with the workload's certificate chain, for mutual TLS")
     .option('--xds-key <file>', 'PEM file with its private key');
+}
+
+/** Without a default: a proxy whose workload's DNS is not captured answers none. @param when words before the help */
+export function dnsAddressOption(when = ''): Option {
+  const help = `${when}where the workload's DNS is answered, over UDP and TCP: localhost is 127.0.0.1 and ::1`;
+  return new Option('--dns-address <address:port>', help).argParser(socketOption('localhost'));
 }
 
 function ipOption(text: string): string {

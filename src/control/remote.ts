@@ -26,6 +26,8 @@ export interface RemoteOptions {
   /** For what the control plane leaves to the proxy; undefined: what needs an identity is closed then. */
   readonly workload?: WorkloadIdentity | undefined;
   readonly admin: SocketAddress;
+  /** Where the workload's questions for names are answered, as `DnsServerOptions.address`; undefined for nowhere. */
+  readonly dns?: SocketAddress | undefined;
   /** Worker threads; 0 for as many as the machine has cores. */
   readonly concurrency: number;
   /** Folder in which the last good configuration is kept, for a start without the control plane; undefined for nowhere. */
@@ -91,14 +93,15 @@ export async function startRemoteProxy(
   options: RemoteOptions,
   host: EngineHost & { readonly tell: (event: RemoteEvent) => void },
 ): Promise<RemoteProxy> {
-  const { identity, target, protocol, credentials, admin, concurrency, times = TIMES } = options;
+  const { identity, target, protocol, credentials, admin, dns, concurrency, times = TIMES } = options;
+  const answersDns = dns !== undefined;
   const { tell } = host;
   let whole = false;
   let ready = false;
   let begun = false;
   let stale = false;
   const engineOptions = { engine: 'embedded', envoy: undefined, concurrency, logLevel: '' } as const;
-  const engine: Engine = await startEngine(engineOptions, host, { identity, admin, whole: () => whole || stale });
+  const engine: Engine = await startEngine(engineOptions, host, { identity, admin, dns, whole: () => whole || stale });
   const cache = new SetCache<Published, Refusal>();
   const keeper = options.keep === undefined ? undefined : new SetKeeper(options.keep, nodeJson(identity).id);
   /** What is in force until all has come from the control plane. */
@@ -124,7 +127,8 @@ export async function startRemoteProxy(
   };
   const client = new AdsClient({
     protocol,
-    node: fromJson(NodeSchema, nodeJson({ ...identity, countsBy: 'embedded' })),
+    answersDns,
+    node: fromJson(NodeSchema, nodeJson({ ...identity, countsBy: 'embedded', answersDns })),
     publish: (publication) => {
       received = publication;
       const { set, resources } = kept && !publication.whole ? laidOver(kept.publication, publication) : publication;

@@ -1,9 +1,8 @@
 /** BackendTLSPolicies as DestinationRules. */
-import { X509Certificate } from 'node:crypto';
 import { derive, type Locate } from '../api/derived.ts';
 import type { ResourceOf } from '../api/index.ts';
 import type { PathStep } from '../api/resource.ts';
-import { messageOf } from '../lib/errors.ts';
+import { authorityFault } from './authorities.ts';
 import { serviceHost } from './hosts.ts';
 import { type Context, DERIVED_SUFFIX, type Objects } from './model.ts';
 
@@ -140,28 +139,10 @@ function authorityProblem({ spec }: Policy): (PolicyProblem & { readonly path: r
 function missingAuthority(objects: Objects, { spec, metadata: { namespace } }: Policy): PolicyProblem | undefined {
   const [authority] = spec.validation.caCertificateRefs;
   if (!authority) return undefined;
-  const invalid = (what: string): PolicyProblem => ({
-    reason: 'InvalidCACertificateRef',
-    message: `${authority.kind} ${namespace}/${authority.name}: ${what}. Connections to the targets are refused.`,
-  });
-  const certificates = authorityIn(objects, authority.kind, namespace, authority.name);
-  if (certificates === 'absent') return invalid('there is none');
-  if (certificates === undefined) return invalid('it has no ca.crt');
-  try {
-    new X509Certificate(certificates);
-    return undefined;
-  } catch (error) {
-    return invalid(`its ca.crt is no certificate (${messageOf(error)})`);
-  }
-}
-
-function authorityIn(objects: Objects, kind: string, namespace: string, name: string): string | 'absent' | undefined {
-  if (kind === 'ConfigMap') {
-    const map = objects.get('ConfigMap', namespace, name);
-    return map ? map.spec.data['ca.crt'] : 'absent';
-  }
-  const secret = objects.get('Secret', namespace, name);
-  return secret ? secret.spec.data['ca.crt']?.revealText() : 'absent';
+  const fault = authorityFault(objects, { kind: authority.kind, namespace, name: authority.name });
+  return fault === undefined
+    ? undefined
+    : { reason: 'InvalidCACertificateRef', message: `${fault}. Connections to the targets are refused.` };
 }
 
 interface Backend {

@@ -113,27 +113,46 @@ function tlsOf(
   if (names.length > 2)
     return refuse('InvalidCertificateRef', ['tls', 'certificateRefs'], 'at most two certificates (an RSA and an ECDSA one) are served.');
   const credentials = names.length === 1 ? { credentialName: names[0] } : { credentialNames: names };
-  const { frontend } = gateway.spec.tls ?? {};
-  const validation = (frontend?.perPort.find(({ port }) => port === listener.port)?.tls ?? frontend?.default)?.validation;
+  const validation = validationOf(gateway, listener);
   if (!validation) return { mode: 'SIMPLE', ...credentials };
-  const [authority, ...more] = validation.caCertificateRefs;
-  const simple =
-    authority && more.length === 0 && authority.group === '' && (authority.kind === 'ConfigMap' || authority.kind === 'Secret');
-  if (!simple || (authority.namespace ?? gateway.metadata.namespace) !== gateway.metadata.namespace)
-    return refuse(
-      'InvalidCACertificateRef',
-      [],
-      'client certificates are verified by one ConfigMap or Secret of the Gateway’s namespace: name one in spec.tls.frontend.',
-    );
+  const authority = clientAuthority(context, gateway, validation, refuse);
+  if (typeof authority !== 'string') return authority;
   if (validation.mode !== 'AllowValidOnly')
     return refuse('UnsupportedValue', [], `client certificates in mode ${validation.mode} are not served: use AllowValidOnly.`);
-  const scheme = authority.kind === 'ConfigMap' ? 'configmap' : 'kubernetes-gateway';
-  return {
-    mode: 'MUTUAL',
-    ...credentials,
-    caCertCredentialName: `${scheme}://${gateway.metadata.namespace}/${authority.name}`,
-  };
+  return { mode: 'MUTUAL', ...credentials, caCertCredentialName: authority };
 }
+
+/** By what client certificates are verified at a listener; undefined: they are not asked for. */
+export function validationOf(gateway: KubernetesGateway, listener: KubernetesListener) {
+  const { frontend } = gateway.spec.tls ?? {};
+  return (frontend?.perPort.find(({ port }) => port === listener.port)?.tls ?? frontend?.default)?.validation;
+}
+
+/** The name of its credential. */
+function clientAuthority(
+  context: Context,
+  gateway: KubernetesGateway,
+  { caCertificateRefs }: NonNullable<ReturnType<typeof validationOf>>,
+  refuse: Refuse,
+): string | Refused {
+  const [authority, ...more] = caCertificateRefs;
+  const refuseListener = (reason: string, message: string): Refused => ({
+    problem: { ...refuse(reason, [], message).problem, accepted: NO_AUTHORITY },
+  });
+  const one = 'client certificates are verified by one ConfigMap or Secret: name one in spec.tls.frontend.';
+  if (!authority || more.length > 0) return refuseListener('InvalidCACertificateRef', one);
+  const { group, kind, name, namespace = gateway.metadata.namespace } = authority;
+  if (group !== '' || (kind !== 'ConfigMap' && kind !== 'Secret')) return refuseListener('InvalidCACertificateKind', one);
+  if (namespace !== gateway.metadata.namespace && !granted(context, gateway, { group, kind, namespace, name }))
+    return refuseListener(
+      'RefNotPermitted',
+      `${kind} ${namespace}/${name} is in another namespace, which has no ReferenceGrant for this Gateway: add one there.`,
+    );
+  return `${kind === 'ConfigMap' ? 'configmap' : 'kubernetes-gateway'}://${namespace}/${name}`;
+}
+
+/** Why a listener is not accepted whose clients cannot be verified. */
+export const NO_AUTHORITY = 'NoValidCACertificate';
 
 /** The kinds of routes that a listener takes. */
 export function kindsOf(context: Context, owner: ListenerOwner, listener: KubernetesListener, index: number): RouteKind[] {

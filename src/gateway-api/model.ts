@@ -62,4 +62,6 @@ export interface ListenerProblem {
   /** A `ListenerConditionReason` of the API. */
   readonly reason: string;
   readonly message: string;
+  /** The reason for which the listener is not accepted either, where that is another. */
+  readonly accepted?: string;
 }

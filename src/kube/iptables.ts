@@ -24,7 +24,7 @@ export function hasIpv6(): boolean {
 /** Replaces what is there of ours at once. @throws SallyportError `capture-failed` */
 export function writeRules(settings: CaptureSettings, family: Family): void {
   const { save, restore } = PROGRAMS[family];
-  const present = run(save, ['-t', 'nat'], '');
+  const present = run(save, [], '');
   run(restore, ['--noflush', '-w', WAIT_S], captureRules(settings, family, present));
 }
 

@@ -63,6 +63,8 @@ function whyNot(
       };
     case 'EADDRNOTAVAIL':
       return { code: 'address-unavailable', reason: `cannot listen on ${text}: this machine does not have the address ${ip}` };
+    case 'EAFNOSUPPORT':
+      return { code: 'address-unavailable', reason: `cannot listen on ${text}: this machine has no addresses of that family` };
     default:
       return { code: 'listen-failed', reason: `cannot listen on ${text}: ${messageOf(error)}` };
   }

@@ -49,7 +49,7 @@ export interface DataPlaneOptions {
   readonly first?: boolean;
   /** Name servers instead of those of /etc/resolv.conf, `ip` or `ip:port`. */
   readonly nameServers?: readonly string[] | undefined;
-  /** Where the DNS server answers (over UDP and TCP); without it there is none. */
+  /** Where the DNS server answers (over UDP and TCP), as `DnsServerOptions.address`; without it there is none. */
   readonly dns?: Address | undefined;
   /** Of the proxy's workload, `namespace/name`, where that is the one that calls; in what is told of calls. */
   readonly workload?: string | undefined;
@@ -209,7 +209,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     const { createDnsServer } = await import('./dns/server.ts');
     return createDnsServer({
       address,
-      names: () => names,
+      names: () => (names === EMPTY_NAMES ? undefined : names),
       upstreams: options.nameServers,
       now,
       log: (message) => log('error', message),

@@ -13,12 +13,16 @@ export interface NodeJson extends JsonObject {
 export type NodeIdentity = Pick<
   ProxyIdentity,
   'type' | 'name' | 'namespace' | 'addresses' | 'labels' | 'locality' | 'serviceAccount' | 'countsBy'
->;
+> & {
+  /** It answers its workload's DNS: Istio's control plane sends the names to no other. */
+  readonly answersDns?: boolean;
+};
 
 /** Of the metadata: `ProxyIdentity.countsBy`. */
 export const COUNTS_BY = 'SALLYPORT_COUNTS_BY';
 
-export function nodeJson({ type, name, namespace, addresses, labels, locality, serviceAccount, countsBy }: NodeIdentity): NodeJson {
+export function nodeJson(identity: NodeIdentity): NodeJson {
+  const { type, name, namespace, addresses, labels, locality, serviceAccount, countsBy, answersDns } = identity;
   const [region = '', zone = '', subZone = ''] = locality.split('/');
   const app = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels.app ?? name;
   return {
@@ -34,6 +38,7 @@ export function nodeJson({ type, name, namespace, addresses, labels, locality, s
       MESH_ID: 'cluster.local',
       LABELS: { ...labels },
       ...(countsBy ? { [COUNTS_BY]: countsBy } : {}),
+      ...(answersDns ? { DNS_CAPTURE: 'true', DNS_AUTO_ALLOCATE: 'true' } : {}),
     },
     locality: { region, zone, subZone },
   };

@@ -51,7 +51,7 @@ test('two Envoys speak mutual TLS by certificates of the CA service, which are r
 });
 
 test('the calls of an Envoy with an agent can be watched', { skip, timeout: 120_000 }, async (t) => {
-  const { front, back, run, port } = await started(t);
+  const { front, back, run, port } = await started(t, '--flows');
   const flows = await Promise.all(
     [front, back].map(async ({ program }) => {
       const watching = run('flows', '--run', String(program.child.pid), '-o', 'json');

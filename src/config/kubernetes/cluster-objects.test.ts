@@ -144,6 +144,14 @@ spec:
   selector: { istio: egress }
   servers: [{ port: { number: 443, name: https, protocol: HTTPS }, hosts: [a.example], tls: { mode: SIMPLE, credentialName: server } }]
 ---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: mutual, namespace: web }
+spec:
+  gatewayClassName: sallyport
+  tls: { frontend: { default: { validation: { caCertificateRefs: [{ group: "", kind: ConfigMap, name: clients }] } } } }
+  listeners: [{ name: https, port: 443, protocol: HTTPS, tls: { certificateRefs: [{ name: web }] } }]
+---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: everywhere }
@@ -162,6 +170,8 @@ metadata: { name: unused, namespace: gateways }
   assert.deepEqual(names, [
     'Secret gateways/server',
     'Secret gateways/server-cacert',
+    'Secret web/web',
+    'ConfigMap web/clients',
     'Secret gateways/client',
     'Secret gateways/client-cacert',
     'Secret gateways/own',

@@ -59,13 +59,15 @@ function proxyNamespaces(snapshot: Snapshot, selector: Readonly<Record<string, s
   return new Set([...pods, ...deployments].map(({ metadata }) => metadata.namespace));
 }
 
-/** What stands under `credentialName` and `credentialNames`, however deep. */
+const NAMED: ReadonlySet<string> = new Set(['credentialName', 'caCertCredentialName']);
+
+/** What stands under these and `credentialNames`, however deep. */
 function credentialNames(value: unknown, found = new Set<string>()): Set<string> {
   if (Array.isArray(value)) for (const each of value) credentialNames(each, found);
   else if (isMapping(value)) {
     for (const key in value) {
       const inner = value[key];
-      if (key === 'credentialName' && typeof inner === 'string' && inner !== '') found.add(inner);
+      if (NAMED.has(key) && typeof inner === 'string' && inner !== '') found.add(inner);
       else if (key === 'credentialNames' && Array.isArray(inner)) for (const each of inner) found.add(String(each));
       else if (typeof inner === 'object' && inner !== null) credentialNames(inner, found);
     }

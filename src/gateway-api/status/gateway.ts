@@ -4,7 +4,7 @@ import { GATEWAY_API } from '../../api/gateway-api/common.ts';
 import type { ResourceOf } from '../../api/index.ts';
 import type { GatewayOutcome, ListenerOutcome, ListenerSetOutcome } from '../gateways.ts';
 import type { Context, ListenerProblem } from '../model.ts';
-import { certificateProblem } from './certificates.ts';
+import { certificateProblem, clientAuthorityProblem } from './certificates.ts';
 import type { GatewayAddress, ListenerStatus, WantedStatus } from './wanted.ts';
 
 /** Which proxies serve a Gateway, as far as is known. */
@@ -29,7 +29,8 @@ export function gatewayStatus(
     ? condition('Accepted', false, 'UnsupportedAddress', unsupported)
     : problem?.reason === 'InvalidParameters'
       ? condition('Accepted', false, problem.reason, problem.message)
-      : acceptance(condition, invalid, listeners.length);
+      : // What a listener refers to may come at any time: the Gateway itself is well.
+        acceptance(condition, invalid, invalid.filter(({ problem }) => problem!.condition !== 'ResolvedRefs').length < listeners.length);
   const programmed =
     accepted.status === 'False'
       ? condition('Programmed', false, 'Invalid', accepted.message)
@@ -41,7 +42,7 @@ export function gatewayStatus(
     addresses,
     conditions: [accepted, programmed],
     listeners: found.map(({ listener, problem: own }) => listenerStatus(listener, own, counts.get(listener) ?? 0, problem)),
-    attachedListenerSets: sets.length,
+    attachedListenerSets: sets.filter((set) => !isRefused(judged(context, set.listeners))).length,
   };
   return { kind: 'Gateway', namespace, name, status };
 }
@@ -56,10 +57,10 @@ export function listenerSetStatus(
   const condition = conditionsFor(set);
   const found = judged(context, listeners);
   const invalid = found.filter(isInvalid);
-  const accepted = acceptance(condition, invalid, listeners.length);
+  const accepted = acceptance(condition, invalid, !isRefused(found));
   const programmed =
     accepted.status === 'False'
-      ? condition('Programmed', false, 'Invalid', accepted.message)
+      ? condition('Programmed', false, accepted.reason, accepted.message)
       : problem
         ? condition('Programmed', false, 'Pending', problem.message)
         : condition('Programmed', true, 'Programmed', 'the proxies of the Gateway have its configuration');
@@ -98,14 +99,17 @@ function isInvalid({ problem }: Judged): boolean {
   return problem !== undefined;
 }
 
+/** Of a set nothing is served. */
+function isRefused(listeners: readonly Judged[]): boolean {
+  return listeners.every(isInvalid);
+}
+
 type NewCondition = ReturnType<typeof conditionsFor>;
 
-function acceptance(condition: NewCondition, invalid: readonly Judged[], all: number): Condition {
+function acceptance(condition: NewCondition, invalid: readonly Judged[], accepted: boolean): Condition {
   if (invalid.length === 0) return condition('Accepted', true, 'Accepted', 'all of its listeners are served');
   const names = invalid.map(({ listener, problem }) => `${listener.listener.name}: ${problem!.message}`).join(' ');
-  // What a listener refers to may come at any time: the Gateway itself is well.
-  const refused = invalid.filter(({ problem }) => problem!.condition !== 'ResolvedRefs').length;
-  return condition('Accepted', refused < all, 'ListenersNotValid', `not all of its listeners are served. ${names}`);
+  return condition('Accepted', accepted, 'ListenersNotValid', `not all of its listeners are served. ${names}`);
 }
 
 function unsupportedAddress({ spec }: ResourceOf<'KubernetesGateway'>): string | undefined {
@@ -114,7 +118,7 @@ function unsupportedAddress({ spec }: ResourceOf<'KubernetesGateway'>): string |
 }
 
 /** What a listener refers to, as far as other objects say it. */
-function secondLook(context: Context, { owner, listener, kinds }: ListenerOutcome): ListenerProblem | undefined {
+function secondLook(context: Context, { gateway, owner, listener, kinds }: ListenerOutcome): ListenerProblem | undefined {
   const unknown = listener.allowedRoutes.kinds.filter(
     ({ kind, group }) => group !== GATEWAY_API || !(kinds as readonly string[]).includes(kind),
   );
@@ -122,7 +126,7 @@ function secondLook(context: Context, { owner, listener, kinds }: ListenerOutcom
     const message = `it takes no routes of ${unknown.map(({ kind, group }) => `${group}/${kind}`).join(', ')}.`;
     return { condition: 'ResolvedRefs', reason: 'InvalidRouteKinds', message };
   }
-  return certificateProblem(context, owner, listener);
+  return certificateProblem(context, owner, listener) ?? clientAuthorityProblem(context, gateway, listener);
 }
 
 function listenerStatus(
@@ -134,7 +138,9 @@ function listenerStatus(
   const condition = conditionsFor(owner);
   const of = (type: ListenerProblem['condition'], words: string) =>
     problem?.condition === type ? condition(type, false, problem.reason, problem.message) : condition(type, true, type, words);
-  const accepted = of('Accepted', 'the listener is valid');
+  const conflict = problem?.condition === 'Conflicted' ? problem : undefined;
+  const unaccepted = conflict?.reason ?? problem?.accepted;
+  const accepted = unaccepted ? condition('Accepted', false, unaccepted, problem!.message) : of('Accepted', 'the listener is valid');
   // Some of its kinds being unknown keeps a listener from nothing.
   const served = !problem || (problem.reason === 'InvalidRouteKinds' && kinds.length > 0);
   return {
@@ -143,11 +149,11 @@ function listenerStatus(
     attachedRoutes,
     conditions: [
       accepted,
-      problem?.condition === 'Conflicted'
-        ? condition('Conflicted', true, problem.reason, problem.message)
+      conflict
+        ? condition('Conflicted', true, conflict.reason, conflict.message)
         : condition('Conflicted', false, 'NoConflicts', 'it can be told from the other listeners'),
       !served
-        ? condition('Programmed', false, 'Invalid', problem!.message)
+        ? condition('Programmed', false, conflict?.reason ?? 'Invalid', problem!.message)
         : pending
           ? condition('Programmed', false, 'Pending', pending.message)
           : condition('Programmed', true, 'Programmed', 'the proxies of the Gateway have it'),

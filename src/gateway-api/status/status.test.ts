@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Condition } from '../../api/condition.ts';
+import { newAuthorityFiles } from '../../ca/authority.ts';
 import { snapshotFromText } from '../../config/memory.ts';
 import type { Infrastructure, WantedStatus } from './index.ts';
 import { gatewayApiStatuses } from './index.ts';
@@ -21,6 +22,9 @@ const gateway = (listeners: Json[] = [HTTP], more: Json = {}) =>
   object('Gateway', 'web', { gatewayClassName: 'sallyport', listeners, ...more });
 const route = (spec: Json, kind = 'HTTPRoute', more: Json = {}) => object(kind, 'r', { parentRefs: [{ name: 'web' }], ...spec }, more);
 const SERVICE = object('Service', 'echo', { ports: [{ name: 'http', port: 80 }] }, {}, 'v1');
+const { 'root-cert.pem': CERTIFICATE, 'ca-key.pem': KEY } = newAuthorityFiles('example', Date.now());
+const held = (kind: string, name: string, namespace = 'default') => ({ apiVersion: 'v1', kind, metadata: { name, namespace } });
+const SERVER = { ...held('Secret', 'web'), stringData: { 'tls.crt': CERTIFICATE, 'tls.key': KEY.revealText() } };
 const READY: Infrastructure = { addresses: [{ type: 'IPAddress', value: '10.0.0.1' }] };
 
 function statuses(objects: readonly Json[], infrastructure = READY, problem?: string): WantedStatus[] {
@@ -91,6 +95,34 @@ test('listeners: what is wrong with each', () => {
   assert.equal(listener({ protocol: 'HTTP', allowedRoutes: { kinds: [{ kind: 'TCPRoute' }] } }).Programmed, 'False Invalid');
 });
 
+test('listeners that verify clients: what they are verified by has to be there, and theirs to name', () => {
+  const asked = (authority: Json, ...more: Json[]) => {
+    const validation = { caCertificateRefs: [{ group: '', kind: 'ConfigMap', name: 'clients', ...authority }] };
+    const tls = { frontend: { default: { validation } } };
+    const listener = { name: 'l', port: 443, protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'web' }] } };
+    const all = statuses([CLASS, gateway([HTTP, listener], { tls }), SERVER, ...more]);
+    const [http, https] = statusOf('Gateway', all).listeners!.map(({ conditions }) => said(conditions));
+    assert.equal(http!.Accepted, 'True Accepted');
+    return [https!.Accepted, https!.ResolvedRefs, https!.Programmed];
+  };
+  const refused = (reason: string) => ['False NoValidCACertificate', `False ${reason}`, 'False Invalid'];
+  const clients = (namespace: string) => ({ ...held('ConfigMap', 'clients', namespace), data: { 'ca.crt': CERTIFICATE } });
+  const grant = object(
+    'ReferenceGrant',
+    'clients',
+    { from: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', namespace: 'default' }], to: [{ group: '', kind: 'ConfigMap' }] },
+    { namespace: 'other' },
+    'gateway.networking.k8s.io/v1beta1',
+  );
+  assert.deepEqual(asked({}), refused('InvalidCACertificateRef'));
+  assert.deepEqual(asked({}, held('ConfigMap', 'clients')), refused('InvalidCACertificateRef'));
+  assert.deepEqual(asked({ kind: 'Service' }), refused('InvalidCACertificateKind'));
+  assert.deepEqual(asked({ namespace: 'other' }, clients('other')), refused('RefNotPermitted'));
+  const served = ['True Accepted', 'True ResolvedRefs', 'True Programmed'];
+  assert.deepEqual(asked({}, clients('default')), served);
+  assert.deepEqual(asked({ namespace: 'other' }, clients('other'), grant), served);
+});
+
 test('ListenerSets: taken or not, and each of their listeners', () => {
   const set = (listeners: Json[]) => object('ListenerSet', 'own', { parentRef: { name: 'web' }, listeners });
   const taking = gateway([HTTP], { allowedListeners: { namespaces: { from: 'Same' } } });
@@ -112,13 +144,21 @@ test('ListenerSets: taken or not, and each of their listeners', () => {
     listeners!.map((each) => [each.attachedRoutes, said(each.conditions).Conflicted, said(each.conditions).Programmed]),
     [
       [1, 'False NoConflicts', 'True Programmed'],
-      [1, 'True HostnameConflict', 'False Invalid'],
+      [1, 'True HostnameConflict', 'False HostnameConflict'],
     ],
   );
   assert.deepEqual(said(statusOf('HTTPRoute', all).parents![0]!.conditions), {
     Accepted: 'True Accepted',
     ResolvedRefs: 'True ResolvedRefs',
   });
+  // Nothing of it is left that could be served.
+  const conflicting = statuses([CLASS, taking, set([{ ...HTTP, name: 'like' }])]);
+  assert.equal(statusOf('Gateway', conflicting).attachedListenerSets, 0);
+  const none = { Accepted: 'False ListenersNotValid', Programmed: 'False ListenersNotValid' };
+  assert.deepEqual(said(statusOf('ListenerSet', conflicting).conditions), none);
+  const foreign = { certificateRefs: [{ name: 'c', namespace: 'other' }] };
+  const unpermitted = statuses([CLASS, taking, set([{ ...HTTP, name: 'tls', port: 443, protocol: 'HTTPS', tls: foreign }])]);
+  assert.deepEqual(said(statusOf('ListenerSet', unpermitted).conditions), none);
   const refused = statuses([CLASS, gateway(), set([HTTP])]);
   assert.deepEqual(said(statusOf('ListenerSet', refused).conditions), { Accepted: 'False NotAllowed', Programmed: 'False NotAllowed' });
 });

@@ -57,6 +57,32 @@ test('jumps that are there are taken away in the same step', () => {
   assert.ok(again.includes('-D PREROUTING -p tcp -j ISTIO_INBOUND'));
 });
 
+test('DNS goes to the proxy by any server, in zones of its own, which go where it is captured no more', () => {
+  const captured = lines({ dnsPort: 15_053 });
+  assert.deepEqual(captured.slice(0, captured.indexOf('COMMIT') + 1), [
+    '*raw',
+    ':ISTIO_OUTPUT_DNS - [0:0]',
+    ':ISTIO_PREROUTING_DNS - [0:0]',
+    '-A PREROUTING -p udp -j ISTIO_PREROUTING_DNS',
+    '-A OUTPUT -p udp -j ISTIO_OUTPUT_DNS',
+    '-A ISTIO_OUTPUT_DNS -p udp --dport 53 -m owner --uid-owner 1337 -j CT --zone 1',
+    '-A ISTIO_OUTPUT_DNS -p udp --sport 15053 -m owner --uid-owner 1337 -j CT --zone 2',
+    '-A ISTIO_OUTPUT_DNS -p udp --dport 53 -j CT --zone 2',
+    '-A ISTIO_PREROUTING_DNS -p udp --sport 53 -j CT --zone 1',
+    'COMMIT',
+  ]);
+  for (const protocol of ['tcp', 'udp'])
+    assert.ok(captured.includes(`-A ISTIO_OUTPUT -p ${protocol} --dport 53 -j REDIRECT --to-ports 15053`));
+  const after = lines({}, 'IPv4', captured.join('\n'));
+  assert.deepEqual(after.slice(0, after.indexOf('COMMIT')), [
+    '*raw',
+    ':ISTIO_OUTPUT_DNS - [0:0]',
+    ':ISTIO_PREROUTING_DNS - [0:0]',
+    '-D PREROUTING -p udp -j ISTIO_PREROUTING_DNS',
+    '-D OUTPUT -p udp -j ISTIO_OUTPUT_DNS',
+  ]);
+});
+
 test('lists are read, and nothing else is taken for one', () => {
   assert.deepEqual(portList(' 80, 443,', 'listed'), { entries: ['80', '443'] });
   assert.deepEqual(portList('*', 'or all'), { entries: '*' });

@@ -33,32 +33,63 @@ const INBOUND_SOURCE = { IPv4: '127.0.0.6/32', IPv6: '::6/128' } as const;
 const TUNNEL_PORT = 15_008;
 
 const PROTOCOLS = ['tcp', 'udp'];
+/** Of connection tracking: what the proxy asks of name servers, and what it is asked itself. */
+const ZONES = { asking: 1, asked: 2 } as const;
 const INBOUND = 'ISTIO_INBOUND';
 const OUTPUT = 'ISTIO_OUTPUT';
 const TO_OUTBOUND = 'ISTIO_REDIRECT';
 const TO_INBOUND = 'ISTIO_IN_REDIRECT';
 const CHAINS = [INBOUND, TO_OUTBOUND, TO_INBOUND, OUTPUT];
 const JUMPS = [`PREROUTING -p tcp -j ${INBOUND}`, `OUTPUT -j ${OUTPUT}`];
+/** In the table raw, where DNS is captured. */
+const DNS_OUTPUT = 'ISTIO_OUTPUT_DNS';
+const DNS_INBOUND = 'ISTIO_PREROUTING_DNS';
+const DNS_CHAINS = [DNS_OUTPUT, DNS_INBOUND];
+const DNS_JUMPS = [`PREROUTING -p udp -j ${DNS_INBOUND}`, `OUTPUT -p udp -j ${DNS_OUTPUT}`];
 
 /**
- * Takes the place of what was there before in one step, so that nothing passes in between.
- * @param present the table nat as `iptables-save -t nat` prints it
+ * Takes the place of what was there before in one step of each table, so that nothing passes in between.
+ * @param present as `iptables-save` prints it
  */
 export function captureRules(settings: CaptureSettings, family: Family, present: string): string {
-  const old = new Set(present.split('\n'));
-  return [
-    '*nat',
+  const old = present
+    .split('\n')
+    .filter((line) => line.startsWith('-A '))
+    .map((line) => line.slice('-A '.length));
+  const stale = (jumps: readonly string[]) => jumps.filter((jump) => old.includes(jump)).map((jump) => `-D ${jump}`);
+  const nat = [
     // Naming a chain empties it.
     ...CHAINS.map((chain) => `:${chain} - [0:0]`),
-    ...JUMPS.filter((jump) => old.has(`-A ${jump}`)).map((jump) => `-D ${jump}`),
+    ...stale(JUMPS),
     `-A ${TO_OUTBOUND} -p tcp -j REDIRECT --to-ports ${settings.outboundPort}`,
     `-A ${TO_INBOUND} -p tcp -j REDIRECT --to-ports ${settings.inboundPort}`,
     ...JUMPS.map((jump) => `-A ${jump}`),
     ...inboundRules(settings).map((rule) => `-A ${INBOUND} ${rule}`),
     ...outputRules(settings, family).map((rule) => `-A ${OUTPUT} ${rule}`),
-    'COMMIT',
-    '',
-  ].join('\n');
+  ];
+  const raw = [...DNS_CHAINS.map((chain) => `:${chain} - [0:0]`), ...stale(DNS_JUMPS), ...zoneRules(settings)];
+  const tracked = settings.dnsPort !== undefined || DNS_JUMPS.some((jump) => old.includes(jump));
+  return [...(tracked ? table('raw', raw) : []), ...table('nat', nat), ''].join('\n');
+}
+
+function table(name: string, lines: readonly string[]): string[] {
+  return [`*${name}`, ...lines, 'COMMIT'];
+}
+
+/**
+ * As in Istio. Questions of the pod and of its proxy to one name server differ by their port alone, and ports are used again while connection tracking
+ * still has the last one's way: in one zone a question of the pod could follow the proxy's, past it.
+ */
+function zoneRules({ dnsPort, proxyUid }: CaptureSettings): string[] {
+  if (dnsPort === undefined) return [];
+  const owner = `-m owner --uid-owner ${proxyUid}`;
+  return [
+    ...DNS_JUMPS.map((jump) => `-A ${jump}`),
+    `-A ${DNS_OUTPUT} -p udp --dport 53 ${owner} -j CT --zone ${ZONES.asking}`,
+    `-A ${DNS_OUTPUT} -p udp --sport ${dnsPort} ${owner} -j CT --zone ${ZONES.asked}`,
+    `-A ${DNS_OUTPUT} -p udp --dport 53 -j CT --zone ${ZONES.asked}`,
+    `-A ${DNS_INBOUND} -p udp --sport 53 -j CT --zone ${ZONES.asking}`,
+  ];
 }
 
 function inboundRules({ includeInboundPorts, excludeInboundPorts }: CaptureSettings): string[] {

@@ -6,7 +6,7 @@ export const CAPTURE_CONTAINER = 'istio-init';
 
 /** @param proxyUser whose traffic is the proxy's own */
 export function captureContainer(settings: PodSettings, options: InjectionOptions, proxyUser: number): Container {
-  const { capture, image, resources } = settings;
+  const { capture, captureDns, image, resources } = settings;
   const { proxyListenPort, proxyInboundListenPort } = options.mesh;
   const lists = [
     ['--include-outbound-ranges', capture.includeOutboundRanges],
@@ -21,7 +21,7 @@ export function captureContainer(settings: PodSettings, options: InjectionOption
     name: CAPTURE_CONTAINER,
     image,
     ...(options.imagePullPolicy ? { imagePullPolicy: options.imagePullPolicy } : {}),
-    args: ['capture', ...ports, '--proxy-uid', String(proxyUser), ...lists.flat()],
+    args: ['capture', ...ports, '--proxy-uid', String(proxyUser), ...lists.flat(), ...(captureDns ? ['--dns'] : [])],
     resources,
     securityContext: {
       allowPrivilegeEscalation: false,

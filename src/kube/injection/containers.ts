@@ -48,7 +48,7 @@ export function proxyContainerFor(about: InjectedProxy): Container {
 
 /** Kubernetes puts what the pod is called, when it is, in place of `$(NAME)`. */
 function proxyArguments({ role, settings, controller, pod, metricsUrl }: InjectedProxy): string[] {
-  const { engine, proxy, statusPort, logLevel } = settings;
+  const { engine, proxy, statusPort, logLevel, captureDns } = settings;
   const labels = Object.entries(pod.metadata?.labels ?? {}).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
   const workload = ['--role', role, '--workload', '$(POD_NAMESPACE)/$(POD_NAME)', '--service-account', '$(SERVICE_ACCOUNT)'];
   const who = [...workload, '--ip', '$(INSTANCE_IP)', ...labels];
@@ -57,10 +57,12 @@ function proxyArguments({ role, settings, controller, pod, metricsUrl }: Injecte
   const token = `${TOKEN_FOLDER}/istio-token`;
   const drain = `${proxy.terminationDrainDuration / 1000}s`;
   const metrics = ['--metrics-address', `0.0.0.0:${statusPort}`];
+  // Where `capture --dns` leads.
+  const dns = captureDns && role === 'sidecar' ? ['--dns-address', 'localhost:15053'] : [];
   if (engine === 'embedded') {
     const identity = ['--xds-ca', rootCert, '--xds-token-file', token];
     const served = ['--status-address', '0.0.0.0:15021', ...metrics];
-    return ['proxy', '--xds', controller, ...identity, ...who, ...threads, ...served, '--drain-duration', drain, '--grace', drain];
+    return ['proxy', '--xds', controller, ...identity, ...who, ...threads, ...dns, ...served, '--drain-duration', drain, '--grace', drain];
   }
   const appMetrics = metricsUrl === undefined ? [] : ['--app-metrics', metricsUrl];
   const files = ['--root-cert', rootCert, '--token-file', token];
@@ -71,6 +73,7 @@ function proxyArguments({ role, settings, controller, pod, metricsUrl }: Injecte
     ...files,
     ...who,
     ...threads,
+    ...dns,
     ...metrics,
     ...appMetrics,
     '--log-level',

@@ -98,6 +98,23 @@ test('which traffic is captured', () => {
   assert.match(none.warnings.join(), /nothing is captured/);
 });
 
+test('DNS is captured where ISTIO_META_DNS_CAPTURE asks for it, by both engines, and answered where it is led to', () => {
+  const config = 'proxyMetadata: { ISTIO_META_DNS_CAPTURE: "true", ISTIO_META_DNS_AUTO_ALLOCATE: "true" }';
+  for (const engine of ['envoy', 'embedded']) {
+    const { named, warnings } = injected(pod({ 'proxy.istio.io/config': config, 'sallyport.dev/engine': engine }));
+    assert.ok(named('istio-init')!.args!.includes('--dns'));
+    assert.equal(argument(named('istio-proxy')!, '--dns-address'), 'localhost:15053');
+    assert.deepEqual(warnings, []);
+  }
+  const { named } = injected(pod());
+  assert.deepEqual([named('istio-init')!.args!.includes('--dns'), named('istio-proxy')!.args!.includes('--dns-address')], [false, false]);
+  const none = injected(pod({ 'proxy.istio.io/config': config, 'sidecar.istio.io/interceptionMode': 'NONE' }));
+  assert.equal(none.named('istio-proxy')!.args!.includes('--dns-address'), false);
+  assert.match(none.warnings.join(), /DNS_CAPTURE: DNS is not captured by interceptionMode NONE/);
+  const half = injected(pod({ 'proxy.istio.io/config': 'proxyMetadata: { ISTIO_META_DNS_AUTO_ALLOCATE: "true" }' }));
+  assert.match(half.warnings.join(), /DNS_AUTO_ALLOCATE: DNS is not captured without ISTIO_META_DNS_CAPTURE/);
+});
+
 test('what cannot be read or done is refused, with the annotation', () => {
   const refused: readonly (readonly [string, string, RegExp])[] = [
     ['traffic.sidecar.istio.io/includeOutboundIPRanges', '10.0.0.1', /"10.0.0.1" is no CIDR range/],

@@ -56,6 +56,8 @@ export interface PodSettings {
   readonly mode: 'REDIRECT' | 'NONE';
   readonly logLevel: string;
   readonly capture: CaptureScope;
+  /** Whether the pod's questions for names are led to the proxy. */
+  readonly captureDns: boolean;
   readonly resources: { readonly requests?: Readonly<Record<string, string>>; readonly limits?: Readonly<Record<string, string>> };
   readonly readiness: { readonly initialDelaySeconds: number; readonly periodSeconds: number; readonly failureThreshold: number };
 }
@@ -87,6 +89,7 @@ export function settingsFor(annotations: Annotations, options: InjectionOptions)
     mode,
     logLevel: annotations['sidecar.istio.io/logLevel'] ?? 'warning',
     capture: captureScope(annotations, statusPort),
+    captureDns: mode === 'REDIRECT' && asksFor(DNS_CAPTURE, proxy),
     resources: resourcesIn(annotations),
     readiness: {
       initialDelaySeconds: wholeNumberIn(annotations, 'readiness.status.sidecar.istio.io/initialDelaySeconds') ?? 0,
@@ -94,6 +97,14 @@ export function settingsFor(annotations: Annotations, options: InjectionOptions)
       failureThreshold: wholeNumberIn(annotations, 'readiness.status.sidecar.istio.io/failureThreshold') ?? 4,
     },
   };
+}
+
+/** Istio's names, in `proxyMetadata`. */
+export const DNS_CAPTURE = 'ISTIO_META_DNS_CAPTURE';
+export const DNS_AUTO_ALLOCATE = 'ISTIO_META_DNS_AUTO_ALLOCATE';
+
+export function asksFor(name: string, { proxyMetadata }: ProxySettings): boolean {
+  return ['true', '1', 't'].includes(proxyMetadata[name]?.toLowerCase() ?? '');
 }
 
 /** The ports of a sidecar that others ask: of statistics, readiness and the agent. */

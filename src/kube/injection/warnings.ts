@@ -2,14 +2,14 @@
 import { IGNORED_ANNOTATIONS, PROXY_CONTAINER } from '../../api/injection.ts';
 import { PROXY_ID } from './containers.ts';
 import type { Container, Fields, WrittenPod } from './pod.ts';
-import type { PodSettings } from './settings.ts';
+import { asksFor, DNS_AUTO_ALLOCATE, DNS_CAPTURE, type PodSettings } from './settings.ts';
 
 export function warningsFor({ metadata, spec }: WrittenPod, settings: PodSettings): string[] {
   const { annotations = {} } = metadata ?? {};
   const warnings = IGNORED_ANNOTATIONS.filter((name) => annotations[name] !== undefined).map(
     (name) => `the annotation ${name} has no effect`,
   );
-  const { mode, capture, native, engine, proxy } = settings;
+  const { mode, capture, captureDns, native, engine, proxy } = settings;
   if (mode === 'NONE') warnings.push('interceptionMode NONE: nothing is captured, what goes out goes round the proxy');
   const containers = [...(spec.initContainers ?? []), ...spec.containers].filter(({ name }) => name !== PROXY_CONTAINER);
   const own = containers.filter((container) => userOf(container, spec) === PROXY_ID).map(({ name }) => name);
@@ -27,8 +27,12 @@ export function warningsFor({ metadata, spec }: WrittenPod, settings: PodSetting
     warnings.push(
       `traffic.sidecar.istio.io/${name} (${value}) leaves a way round the proxy: close it with NetworkPolicies (sallyport netpol)`,
     );
-  if (proxy.proxyMetadata.ISTIO_META_DNS_CAPTURE?.toLowerCase() === 'true')
-    warnings.push('ISTIO_META_DNS_CAPTURE: DNS is not captured; names that only ServiceEntries have are not found');
+  if (!captureDns)
+    warnings.push(
+      ...[DNS_CAPTURE, DNS_AUTO_ALLOCATE]
+        .filter((name) => asksFor(name, proxy))
+        .map((name) => `${name}: DNS is not captured ${mode === 'NONE' ? 'by interceptionMode NONE' : `without ${DNS_CAPTURE}`}`),
+    );
   const scraped = Object.keys(annotations).some((name) => name.startsWith('prometheus.io/'));
   if (engine === 'embedded' && scraped)
     warnings.push(

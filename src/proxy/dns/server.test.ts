@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
@@ -19,6 +20,41 @@ async function serve(t: TestContext): Promise<DnsServer> {
   t.after(() => server.close());
   return server;
 }
+
+test('localhost is both loopback addresses, over UDP and TCP; while nobody has said which names there are, no answer is given', async (t) => {
+  const SERVFAIL = 2;
+  let known = false;
+  const names = { lookup: () => ['10.0.0.1'], declares: () => true, size: 1 };
+  const server = await createDnsServer({
+    address: { ip: 'localhost', port: 0 },
+    names: () => (known ? names : undefined),
+    upstreams: [],
+    now: () => 0,
+    log: () => undefined,
+  });
+  t.after(() => server.close());
+  const { port } = server.address;
+  const codes = async (): Promise<readonly number[]> => {
+    const replies: Buffer[] = [];
+    for (const [ip, type] of [
+      ['127.0.0.1', 'udp4'],
+      ['::1', 'udp6'],
+    ] as const) {
+      const udp = createSocket(type);
+      udp.send(query(3).subarray(2), port, ip);
+      replies.push(((await once(udp, 'message')) as [Buffer])[0]);
+      udp.close();
+      const tcp = connect(port, ip);
+      tcp.write(query(3));
+      replies.push(((await once(tcp, 'data')) as [Buffer])[0].subarray(2));
+      tcp.destroy();
+    }
+    return replies.map((reply) => reply.readUInt16BE(2) & 15);
+  };
+  assert.deepEqual(await codes(), [SERVFAIL, SERVFAIL, SERVFAIL, SERVFAIL]);
+  known = true;
+  assert.deepEqual(await codes(), [0, 0, 0, 0]);
+});
 
 const query = (id: number): Buffer => {
   const message = encode({ type: 'query', id, questions: [{ type: 'A', name: 'a.example' }] });

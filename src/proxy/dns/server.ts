@@ -7,6 +7,7 @@ import { type BindOptions, createSocket, type RemoteInfo, type Socket as UdpSock
 import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
 import { decode, encode, type Packet, type Question, RECURSION_AVAILABLE, RECURSION_DESIRED } from 'dns-packet';
 import type { HandedSockets, SocketHandle } from '../../lib/contained.ts';
+import { codeOf } from '../../lib/errors.ts';
 import { listenError, listening } from '../../lib/listen.ts';
 import type { NameIndex } from '../../xds/name-index.ts';
 import { ReadAhead } from '../listener/inspection.ts';
@@ -16,8 +17,10 @@ import { readQuestion } from './question.ts';
 import { resolvConf } from './system.ts';
 
 export interface DnsServerOptions {
+  /** The ip `localhost` stands for 127.0.0.1 and, where there is IPv6, ::1. */
   readonly address: Address;
-  readonly names: () => NameIndex;
+  /** Undefined while nobody has said yet which names there are: questions fail, and no name is said not to exist. */
+  readonly names: () => NameIndex | undefined;
   /** Where names go that the table has without addresses, `ip` or `ip:port`; without it, the name servers of /etc/resolv.conf. */
   readonly upstreams?: readonly string[] | undefined;
   /** Milliseconds; monotonic. */
@@ -83,7 +86,12 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
       return;
     }
     const { name } = asked;
-    const known = isLocalhost(name) ? LOCALHOST : (options.names().lookup(name) ?? askable(name));
+    const names = options.names();
+    if (!names) {
+      answer(failure(message, SERVFAIL));
+      return;
+    }
+    const known = isLocalhost(name) ? LOOPBACK : (names.lookup(name) ?? askable(name));
     const observer = options.contained?.observer;
     if (!known) {
       observer?.unresolved(name, client);
@@ -175,10 +183,24 @@ async function handed({ dnsUdp, dnsTcp }: HandedSockets, address: Address): Prom
   return { udps, tcps };
 }
 
+async function listen(address: Address): Promise<Sockets> {
+  if (address.ip !== LOCALHOST) return listenAt(address);
+  const [ipv4, ipv6] = LOOPBACK;
+  const first = await listenAt({ ip: ipv4, port: address.port });
+  try {
+    const second = await listenAt({ ip: ipv6, port: first.udps[0]!.address().port });
+    return { udps: [...first.udps, ...second.udps], tcps: [...first.tcps, ...second.tcps] };
+  } catch (error) {
+    if (codeOf(error) === 'address-unavailable') return first;
+    for (const socket of [...first.udps, ...first.tcps]) socket.close();
+    throw error;
+  }
+}
+
 /** Ports that are free for UDP, and perhaps not for TCP: so many are tried where any will do. */
 const ATTEMPTS = 20;
 
-async function listen({ ip, port }: Address): Promise<Sockets> {
+async function listenAt({ ip, port }: Address): Promise<Sockets> {
   for (let attempt = 1; ; attempt++) {
     const udp = createSocket(isIP(ip) === 6 ? 'udp6' : 'udp4');
     await bound(udp, { address: ip, port }, { ip, port });
@@ -204,7 +226,8 @@ function bound(udp: UdpSocket, where: BindOptions | SocketHandle, address: Addre
   });
 }
 
-const LOCALHOST: readonly string[] = ['127.0.0.1', '::1'];
+const LOCALHOST = 'localhost';
+const LOOPBACK = ['127.0.0.1', '::1'] as const;
 
 /** RFC 6761, section 6.3. */
 function isLocalhost(name: string): boolean {

@@ -131,9 +131,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     if (forward === undefined || held === undefined) return;
     this.#held = undefined;
     if (this.phase === 'done') return;
-    this.stream.resumeRequest();
-    for (const data of held.pieces) forward.requestData(data);
-    if (this.requestEnded) forward.requestEnd();
+    forward.requestHeld(held.pieces, this.requestEnded);
   }
 
   random(): number {

@@ -103,6 +103,13 @@ export class Forward implements AttemptOwner {
     else this.exchange.stream.pauseRequest();
   }
 
+  /** What came while filters had the request. What the client's stream has kept since, its end too, comes behind that. */
+  requestHeld(pieces: readonly Buffer[], ended: boolean): void {
+    for (const data of pieces) this.requestData(data);
+    if (ended) this.requestEnd();
+    else if (this.attempt?.stream) this.upstreamReady();
+  }
+
   requestEnd(): void {
     this.ended = true;
     this.#requestComplete();

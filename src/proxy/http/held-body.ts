@@ -36,8 +36,9 @@ export class HeldBody {
   /** @param ended whether there is nothing to come */
   read(reading: Reading, ended: boolean): void {
     this.#reading = reading;
-    if (!ended) this.#stream.resumeRequest();
     this.#look(reading, ended);
+    // What comes may come at once.
+    if (this.#reading === reading && !ended) this.#stream.resumeRequest();
   }
 
   #look(reading: Reading, ended: boolean): void {

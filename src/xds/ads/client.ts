@@ -28,6 +28,8 @@ import { type NamedType, type Wanted, wantedBy } from './wanted.ts';
 
 export interface ClientOptions {
   readonly protocol: Protocol;
+  /** Whether the data plane answers DNS: without the names it has not all that it needs. */
+  readonly answersDns?: boolean;
   readonly node: Node;
   /** Brings a set into force; `acknowledged` is to be called with what came of it. Newer ones may replace those that wait. */
   readonly publish: (publication: ReceivedSet) => void;
@@ -81,9 +83,10 @@ export class AdsClient {
 
   /** What is asked for and not there: names, or everything of a type (`name` undefined). */
   get missing(): readonly { readonly type: ResourceType; readonly name?: string }[] {
-    const { cluster, listener } = this.#types;
+    const { cluster, listener, nameTable } = this.#types;
     const missing: { type: ResourceType; name?: string }[] = [];
-    for (const { type, answered } of [cluster, listener]) if (!answered) missing.push({ type });
+    const everything = this.#options.answersDns ? [cluster, listener, nameTable] : [cluster, listener];
+    for (const { type, answered } of everything) if (!answered) missing.push({ type });
     for (const source of [cluster, listener])
       for (const type of NAMED)
         for (const name of wantedBy(source.received)[type]) if (!this.#types[type].settles(name)) missing.push({ type, name });
@@ -198,7 +201,8 @@ export class AdsClient {
     const answers = TYPES.filter((type) => current[type]).flatMap((type) =>
       this.#types[type].pending.map((response) => ({ type, response })),
     );
-    return { ...setOf(entries), whole: listeners, entries, answers };
+    const whole = listeners && (nameTable.answered || !this.#options.answersDns);
+    return { ...setOf(entries), whole, entries, answers };
   }
 }
 

@@ -36,6 +36,30 @@ except OSError:
     print('none')
 `;
 
+/** Of UDP, at one address and port, of a user; says for each datagram that it came there. */
+const UDP_SERVER = `
+import os, socket, sys
+os.setuid(int(sys.argv[3]))
+server = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+server.bind((sys.argv[1], int(sys.argv[2])))
+print('listening', flush=True)
+while True:
+    _, client = server.recvfrom(512)
+    server.sendto(sys.argv[2].encode(), client)
+`;
+/** As a user, and from a port, prints what comes back of a datagram, or "none". */
+const UDP_CLIENT = `
+import os, socket, sys
+os.setuid(int(sys.argv[1]))
+client = socket.socket(socket.AF_INET6 if ':' in sys.argv[2] else socket.AF_INET, socket.SOCK_DGRAM)
+client.bind(('', int(sys.argv[3]))); client.settimeout(5)
+try:
+    client.connect((sys.argv[2], 53)); client.send(b'?')
+    print(client.recv(10).decode())
+except OSError:
+    print('none')
+`;
+
 let count = 0;
 
 /** A pod and a machine outside of it, each in a namespace of its own; the pod runs as `10.9.8.1` and `fd00:9::1`. */
@@ -62,6 +86,11 @@ function pod(t: TestContext) {
     t.after(() => server.end());
     await server.says(/listening/, 'output');
   };
+  const serveUdp = async (name: string, address: string, port: string, user: string) => {
+    const server = new Program(['-c', UDP_SERVER, address, port, user], ['ip', 'netns', 'exec', name, 'python3']);
+    t.after(() => server.end());
+    await server.says(/listening/, 'output');
+  };
   const call = (name: string, user: string, address: string, port: string) =>
     execFileSync('ip', ['netns', 'exec', name, 'python3', '-c', CLIENT, user, address, port], { encoding: 'utf8' }).trim();
   return {
@@ -69,6 +98,15 @@ function pod(t: TestContext) {
       await serve(inside, ['15001', '15006', '15021', '8080']);
       await serve(outside, ['80', '6379', '7000']);
     },
+    /** The proxy's DNS, and a name server outside. */
+    startDns: async () => {
+      for (const address of ['127.0.0.1', '::1']) await serveUdp(inside, address, '15053', PROXY);
+      for (const address of ['10.9.8.2', 'fd00:9::2']) await serveUdp(outside, address, '53', '0');
+      await serve(inside, ['15053']);
+      await serve(outside, ['53']);
+    },
+    ask: (user: string, address: string, from: string) =>
+      execFileSync('ip', ['netns', 'exec', inside, 'python3', '-c', UDP_CLIENT, user, address, from], { encoding: 'utf8' }).trim(),
     capture: (...args: string[]) =>
       spawnSync('ip', ['netns', 'exec', inside, process.execPath, PROGRAM, 'capture', ...args], { encoding: 'utf8' }),
     rules: () => execFileSync('ip', ['netns', 'exec', inside, 'iptables-save', '-t', 'nat'], { encoding: 'utf8' }),
@@ -122,6 +160,29 @@ test('ranges, and ports whatever the range', { skip: SKIP }, async (t) => {
   assert.equal(out(APPLICATION, 'fd00:9::2', '7000'), '15001');
   assert.equal(into('10.9.8.1', '8080'), '8080');
   assert.equal(into('10.9.8.1', '9999'), '15006');
+});
+
+test('DNS goes to the proxy whatever server is asked, also from a port by which the proxy has just asked that server', {
+  skip: SKIP,
+}, async (t) => {
+  const { startDns, capture, ask, out } = pod(t);
+  await startDns();
+  assert.equal(ask(APPLICATION, '10.9.8.2', '0'), '53');
+  const { status, stderr } = capture('--dns');
+  assert.equal(status, 0, stderr);
+  for (const server of ['10.9.8.2', 'fd00:9::2']) {
+    assert.equal(ask(APPLICATION, server, '0'), '15053');
+    assert.equal(out(APPLICATION, server, '53'), '15053');
+    assert.equal(out(PROXY, server, '53'), '53');
+    for (const port of ['40001', '40002']) {
+      assert.equal(ask(PROXY, server, port), '53');
+      assert.equal(ask(APPLICATION, server, port), '15053');
+      assert.equal(ask(PROXY, server, port), '53');
+    }
+  }
+  assert.equal(ask(APPLICATION, '127.0.0.1', '0'), '15053');
+  assert.equal(capture().status, 0);
+  assert.equal(ask(APPLICATION, '10.9.8.2', '40003'), '53');
 });
 
 test('a second time changes nothing, another setting takes the place of the first', { skip: SKIP }, async (t) => {

@@ -75,6 +75,20 @@ type Unary = (
 
 const LARGE = Buffer.alloc(3 * 1024 * 1024, 'gRPC');
 
+test('calls of which hundreds come at once keep their messages, whole and in order', async (t) => {
+  const { client } = await setup(t);
+  const call = (message: Buffer) =>
+    new Promise<Buffer>((resolve, reject) =>
+      (client.unary as unknown as Unary)(message, {}, (error, answer) => (error ? reject(error) : resolve(Buffer.from(answer!)))),
+    );
+  const messages = Array.from({ length: 300 }, (_, i) => Buffer.from(`${i} `.repeat(i % 7 === 0 ? 20_000 : 1)));
+  const answers = await Promise.all(messages.map(call));
+  assert.deepEqual(
+    answers.flatMap((answer, i) => (answer.equals(messages[i]!) ? [] : [`${i}: ${answer.length} of ${messages[i]!.length} bytes`])),
+    [],
+  );
+});
+
 test('unary calls: messages of any size, trailers, an error with its text', async (t) => {
   const { client, proxy } = await setup(t);
   for (const message of [Buffer.alloc(0), Buffer.from('a'), LARGE]) {
