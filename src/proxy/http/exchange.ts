@@ -129,9 +129,8 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     const forward = this.#forward;
     const held = this.#held;
     if (forward === undefined || held === undefined) return;
-    this.#held = undefined;
     if (this.phase === 'done') return;
-    forward.requestHeld(held.pieces, this.requestEnded);
+    forward.requestHeld(held.handOver(), this.requestEnded);
   }
 
   random(): number {
@@ -161,8 +160,8 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   }
 
   readBody(most: number, partial: boolean, done: (first: Buffer, more: boolean) => void): void {
-    const tooLarge = () => this.reply({ status: 413, body: 'Payload Too Large', details: 'request_payload_too_large', ofRoute: 'forward' });
-    this.#heldBody().read({ most, partial, done: (first, more) => this.#guarded(() => done(first, more)), tooLarge }, this.requestEnded);
+    const refuse = (reply: LocalReply) => this.reply(reply);
+    this.#heldBody().read({ most, partial, done: (first, more) => this.#guarded(() => done(first, more)), refuse }, this.requestEnded);
   }
 
   /** What a filter does later than when it is run. */
@@ -387,7 +386,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     this.phase = 'done';
     const { core, record, head } = this;
     this.#timeouts?.end();
-    this.#held = undefined;
+    this.#held = this.#held?.release();
     this.#forward?.abandon();
     this.#wait?.end();
     nameRequest(record, head);
