@@ -19,6 +19,7 @@ interface ProxyOptions extends XdsOptions, AuditedOptions {
   readonly keep?: string;
   readonly xds?: SocketAddress;
   readonly xdsProtocol: 'delta' | 'sotw';
+  readonly dnsAddress?: SocketAddress;
   readonly config?: string;
   readonly role?: 'sidecar' | 'router';
   readonly workload?: { readonly namespace: string; readonly name: string };
@@ -63,6 +64,11 @@ export function proxyCommand(): Command {
       'incremental, or state of the world for a control plane that has nothing else',
       choiceOption('delta', 'sotw'),
       'delta',
+    )
+    .option(
+      '--dns-address <address:port>',
+      "with --xds, answer the names of the mesh there, on a loopback address, as Istio's agent does at 127.0.0.1:15053",
+      socketOption('127.0.0.1'),
     )
     .option('--role <role>', 'sidecar or router (a gateway)', choiceOption('sidecar', 'router'))
     .option('--workload <namespace/name>', 'the Pod or WorkloadEntry that the proxy belongs to', namespacedNameOption)
@@ -115,6 +121,7 @@ export function proxyCommand(): Command {
           target: xds,
           protocol: options.xdsProtocol,
           admin: options.adminAddress ?? DEFAULT_ADMIN,
+          dns: options.dnsAddress,
           concurrency: options.concurrency,
           keep: options.keep,
           drainMs: options.drainDuration,
@@ -127,6 +134,11 @@ export function proxyCommand(): Command {
         );
         return;
       }
+      if (options.dnsAddress)
+        throw new SallyportError(
+          'usage',
+          '--dns-address is for a proxy that has its names from a control plane: name it with --xds ADDRESS:PORT',
+        );
       if (options.xdsCa ?? options.xdsCert ?? options.xdsKey)
         throw new SallyportError('usage', '--xds-ca, --xds-cert and --xds-key are for a control plane: name it with --xds ADDRESS:PORT');
       if (config !== undefined) {

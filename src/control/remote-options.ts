@@ -42,17 +42,23 @@ export interface OtherSources {
   readonly meshConfig?: string;
   readonly ca?: string;
   readonly engine: string;
+  readonly dnsAddress?: SocketAddress;
   readonly paths: readonly string[];
 }
 
 /** Throws `usage` for options that mean another kind of proxy. */
-export function checkRemote({ config, meshConfig, ca, engine, paths }: OtherSources): void {
+export function checkRemote({ config, meshConfig, ca, engine, paths, dnsAddress }: OtherSources): void {
   if (config !== undefined) throw new SallyportError('usage', '-c and --xds are two sources of one configuration: leave one out.');
   if (paths.length > 0) throw new SallyportError('usage', 'with --xds the resources are those of the control plane: leave PATH out.');
   if (meshConfig !== undefined || ca !== undefined)
     throw new SallyportError(
       'usage',
       'with --xds MeshConfig and identities are those of the control plane: leave --mesh-config and --ca out.',
+    );
+  if (dnsAddress && !isLoopbackAddress(dnsAddress.address))
+    throw new SallyportError(
+      'usage',
+      `--dns-address ${dnsAddress.address}: it answers the application beside it alone: choose a loopback address, as 127.0.0.1`,
     );
   if (engine !== 'embedded')
     throw new SallyportError('usage', 'Envoy connects to a control plane itself: run it with what sallyport bootstrap prints.');

@@ -26,6 +26,8 @@ export interface RemoteOptions {
   /** For what the control plane leaves to the proxy; undefined: what needs an identity is closed then. */
   readonly workload?: WorkloadIdentity | undefined;
   readonly admin: SocketAddress;
+  /** Where the names that the control plane says are answered; undefined for nowhere. */
+  readonly dns?: SocketAddress | undefined;
   /** Worker threads; 0 for as many as the machine has cores. */
   readonly concurrency: number;
   /** Folder in which the last good configuration is kept, for a start without the control plane; undefined for nowhere. */
@@ -98,7 +100,12 @@ export async function startRemoteProxy(
   let begun = false;
   let stale = false;
   const engineOptions = { engine: 'embedded', envoy: undefined, concurrency, logLevel: '' } as const;
-  const engine: Engine = await startEngine(engineOptions, host, { identity, admin, whole: () => whole || stale });
+  const engine: Engine = await startEngine(engineOptions, host, {
+    identity,
+    admin,
+    ...(options.dns ? { dns: options.dns } : {}),
+    whole: () => whole || stale,
+  });
   const cache = new SetCache<Published, Refusal>();
   const keeper = options.keep === undefined ? undefined : new SetKeeper(options.keep, nodeJson(identity).id);
   /** What is in force until all has come from the control plane. */
