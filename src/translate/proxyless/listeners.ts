@@ -1,10 +1,10 @@
 /** API listeners: what a gRPC client asks for by the name that it dials. */
 import { create } from '@bufbuild/protobuf';
+import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { HttpConnectionManagerSchema } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { packed, typedConfig } from '../proto.ts';
 import { adsSource } from '../secrets.ts';
 import type { Target } from './targets.ts';

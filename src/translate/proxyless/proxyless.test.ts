@@ -81,5 +81,5 @@ test('what did not change is the same message', () => {
   const before = proxylessResources(sidecar, { namespace: 'default' });
   const after = proxylessResources({ ...sidecar, secrets: [] }, { namespace: 'default' });
   for (const list of ['listeners', 'routes', 'clusters', 'endpoints'] as const)
-    before[list].forEach((message, i) => assert.equal(after[list][i], message, list));
+    for (const [i, message] of before[list].entries()) assert.equal(after[list][i], message, list);
 });
