@@ -7,20 +7,14 @@ interface AgentAddresses {
   readonly adminAddress: SocketAddress;
   readonly controller: SocketAddress;
   readonly appMetrics?: string;
-  readonly dnsAddress?: SocketAddress;
 }
 
 /** Throws `usage`. */
-export function checkAgent({ adminAddress, appMetrics, controller, dnsAddress }: AgentAddresses): void {
+export function checkAgent({ adminAddress, appMetrics, controller }: AgentAddresses): void {
   if (adminAddress.port > 0 && !isLoopbackAddress(adminAddress.address))
     throw new SallyportError(
       'usage',
       `--admin-address ${adminAddress.address}:${adminAddress.port}: whoever reaches Envoy's admin server can end it and read its configuration: choose a loopback address, as 127.0.0.1`,
-    );
-  if (dnsAddress && dnsAddress.address !== 'localhost' && !isLoopbackAddress(dnsAddress.address))
-    throw new SallyportError(
-      'usage',
-      `--dns-address ${dnsAddress.address}:${dnsAddress.port}: it answers the application beside it alone: choose a loopback address, as 127.0.0.1`,
     );
   if (controller.port === 0) throw new SallyportError('usage', '--controller needs the port of the control plane, e.g. 15012');
   if (appMetrics !== undefined && !/^http:\/\/[^/]/.test(appMetrics))

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { XdsTlsOptions } from '../control/remote-options.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { isLoopbackAddress } from '../lib/socket-address.ts';
 import { labelsOption, socketOption } from './options.ts';
 
 /** Who the proxy's workload is, beside its name. */
@@ -35,7 +36,12 @@ export function addXdsOptions(command: Command): Command {
 /** Without a default: a proxy whose workload's DNS is not captured answers none. @param when words before the help */
 export function dnsAddressOption(when = ''): Option {
   const help = `${when}where the workload's DNS is answered, over UDP and TCP: localhost is 127.0.0.1 and ::1`;
-  return new Option('--dns-address <address:port>', help).argParser(socketOption('localhost'));
+  const parse = socketOption('localhost');
+  return new Option('--dns-address <address:port>', help).argParser((text) => {
+    const at = parse(text);
+    if (at.address === 'localhost' || isLoopbackAddress(at.address)) return at;
+    throw new InvalidArgumentError('it answers the application beside it alone: choose a loopback address, as 127.0.0.1.');
+  });
 }
 
 function ipOption(text: string): string {

@@ -1,5 +1,6 @@
 /** `sallyport proxy --xds` at a `sallyport controller`: calls, changes, a controller that is killed and comes back, and mutual TLS. */
 import assert from 'node:assert/strict';
+import { Resolver } from 'node:dns/promises';
 import { once } from 'node:events';
 import { statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -143,6 +144,18 @@ test('a token does in place of a certificate, and whoever waits is told of readi
   assert.equal(await place.identityBehind(place.second), 'URI:spiffe://cluster.local/ns/shop/sa/default');
 });
 
+test('the application has the names of the mesh from the proxy', { timeout: 120_000 }, async (t) => {
+  const place = await world(t);
+  place.write('1');
+  await place.control();
+  const dns = await freePort();
+  await place.run('proxy', '--xds', String(place.xds), '--admin-address', '0', '--dns-address', String(dns), ...WHO).says(/: ready/);
+  const resolver = new Resolver();
+  resolver.setServers([`127.0.0.1:${dns}`]);
+  assert.match((await resolver.resolve4('www.example.com'))[0]!, /^240\.240\./);
+  await assert.rejects(resolver.resolve4('other.example.com'), { code: 'ENOTFOUND' });
+});
+
 test('what a start waits for is said, and a signal ends it', { timeout: 60_000 }, async (t) => {
   const silent = createServer(() => {}).listen(0, '127.0.0.1');
   await once(silent, 'listening');
@@ -162,6 +175,8 @@ const REFUSED: readonly (readonly [readonly string[], RegExp])[] = [
   [['proxy', '--xds', '15010', ...WHO, '--ca', 'ca/'], /leave --mesh-config and --ca out/],
   [['proxy', '--xds', '0', ...WHO], /needs the port of the control plane/],
   [['proxy', '--xds-ca', 'ca.pem', ...WHO, 'mesh/'], /are for a control plane/],
+  [['proxy', '--dns-address', '15053', ...WHO, 'mesh/'], /has its names from a control plane/],
+  [['proxy', '--xds', '15010', ...WHO, '--dns-address', '0.0.0.0:53'], /answers the application beside it alone/],
   [['proxy', '--xds', '15010', ...WHO, '--engine', 'envoy'], /sallyport bootstrap/],
   [['bootstrap', '--xds', '192.0.2.1:15010', '--role', 'router', '--workload', 'a/b'], /without TLS a control plane is asked only/],
   [['bootstrap', '--xds', '15010', '--role', 'router', '--workload', 'a/b', '--admin', '0.0.0.0:15000'], /choose a loopback address/],

@@ -10,14 +10,14 @@ import { needsIstiod } from './istiod.ts';
 import { IstiodMesh } from './istiod-mesh.ts';
 
 const skip = needsIstiod() || needs('openssl');
-/** Of kinds of the Gateway API on which istiod does not act here: it was built for other versions of their CRDs. */
-const OF_OTHER_VERSIONS: ReadonlySet<string> = new Set([
+/** Of kinds of the Gateway API on which istiod does not act with the CRDs of this API server. */
+const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   'gwapi-backend-tls-policy',
   'gwapi-grpc-route',
   'gwapi-tcp-route',
   'gwapi-tls-passthrough',
 ]);
-const cases = loadCases().filter(({ name }) => !OF_OTHER_VERSIONS.has(name));
+const cases = loadCases().filter(({ name }) => !WITHOUT_EFFECT.has(name));
 const chosen = (all: RegExp) =>
   cases.filter(({ group, name }) => (process.env.CALLS ? new RegExp(process.env.CALLS) : all).test(`${group}/${name}`));
 
