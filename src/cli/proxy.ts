@@ -2,7 +2,7 @@
 
 import { Command, Option } from 'commander';
 import type { AuditedOptions } from '../audit/options.ts';
-import { checkRemote, tlsFiles } from '../control/remote-options.ts';
+import { checkAlone, checkRemote, tlsFiles } from '../control/remote-options.ts';
 import type { EngineHost } from '../engine/contract.ts';
 import { ENGINES } from '../engine/starter.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -130,10 +130,7 @@ export function proxyCommand(): Command {
         );
         return;
       }
-      if (options.xdsCa ?? options.xdsCert ?? options.xdsKey)
-        throw new SallyportError('usage', '--xds-ca, --xds-cert and --xds-key are for a control plane: name it with --xds ADDRESS:PORT');
-      if (options.dnsAddress)
-        throw new SallyportError('usage', '--dns-address is for a control plane, which has the names: add --xds ADDRESS:PORT');
+      checkAlone(options);
       if (config !== undefined) {
         // Connections that outlived the grace would keep a thread that carries traffic itself.
         process.exit(await watching(options, (watched) => serveBootstrap(config, options, watched)));

@@ -7,6 +7,7 @@ import { keepFromProxy, withoutProxyCredentials } from '../control/contained/for
 import type { HiddenFile } from '../control/contained/hidden-folders.ts';
 import type { PolicyRead } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
+import { readyLines } from '../control/local/ready.ts';
 import { type Via, viaOf } from '../control/local/via.ts';
 import { reopenLogsOnSignal } from '../control/serve.ts';
 import type { FlowHub } from '../flows/hub.ts';
@@ -19,7 +20,6 @@ import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
 import { defaulted, durationOption, failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from './options.ts';
 import { printError } from './print.ts';
-import { readyLines } from './ready.ts';
 import { REPORT, writeOrSay, writeReport } from './report-file.ts';
 import { engineHostFor, say, sayOrEnd, sayUnfollowed } from './say.ts';
 import { showing } from './shown.ts';

@@ -57,3 +57,10 @@ export function checkRemote({ config, meshConfig, ca, engine, paths }: OtherSour
   if (engine !== 'embedded')
     throw new SallyportError('usage', 'Envoy connects to a control plane itself: run it with what sallyport bootstrap prints.');
 }
+
+/** Throws `usage` for options that are for a control plane, where there is none. */
+export function checkAlone({ xdsCa, xdsCert, xdsKey, dnsAddress }: XdsTlsOptions & { readonly dnsAddress?: SocketAddress }): void {
+  if (xdsCa ?? xdsCert ?? xdsKey)
+    throw new SallyportError('usage', '--xds-ca, --xds-cert and --xds-key are for a control plane: name it with --xds ADDRESS:PORT');
+  if (dnsAddress) throw new SallyportError('usage', '--dns-address is for a control plane, which has the names: add --xds ADDRESS:PORT');
+}

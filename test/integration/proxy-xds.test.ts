@@ -175,7 +175,7 @@ const REFUSED: readonly (readonly [readonly string[], RegExp])[] = [
   [['proxy', '--xds', '15010', ...WHO, '--ca', 'ca/'], /leave --mesh-config and --ca out/],
   [['proxy', '--xds', '0', ...WHO], /needs the port of the control plane/],
   [['proxy', '--xds-ca', 'ca.pem', ...WHO, 'mesh/'], /are for a control plane/],
-  [['proxy', '--dns-address', '15053', ...WHO, 'mesh/'], /has its names from a control plane/],
+  [['proxy', '--dns-address', '15053', ...WHO, 'mesh/'], /for a control plane, which has the names/],
   [['proxy', '--xds', '15010', ...WHO, '--dns-address', '0.0.0.0:53'], /answers the application beside it alone/],
   [['proxy', '--xds', '15010', ...WHO, '--engine', 'envoy'], /sallyport bootstrap/],
   [['bootstrap', '--xds', '192.0.2.1:15010', '--role', 'router', '--workload', 'a/b'], /without TLS a control plane is asked only/],

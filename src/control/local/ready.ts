@@ -1,8 +1,10 @@
 /** What a mesh says when it is ready. */
-import type { Report } from '../control/report.ts';
-import type { UpOptions } from './mesh-options.ts';
+import type { Report } from '../report.ts';
+import type { LocalMeshOptions } from './options.ts';
 
-export function readyLines({ engine, proxyAddress, dnsAddress, capturePort, learn }: UpOptions, { proxies }: Report): string[] {
+type Shown = Pick<LocalMeshOptions, 'engine' | 'proxyAddress' | 'dnsAddress' | 'capturePort' | 'learn'>;
+
+export function readyLines({ engine, proxyAddress, dnsAddress, capturePort, learn }: Shown, { proxies }: Report): string[] {
   const lines = proxies.flatMap(({ identity: { type, namespace, name, bindAddress } }) =>
     type === 'router' ? [`router ${namespace}/${name} at ${bindAddress}`] : [],
   );
