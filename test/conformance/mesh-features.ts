@@ -14,5 +14,6 @@ export const MESH_FEATURES: readonly string[] = [
   'HTTPRoute303RedirectStatusCode',
   'HTTPRoute307RedirectStatusCode',
   'HTTPRoute308RedirectStatusCode',
+  'HTTPRouteParentRefPort',
   'HTTPRouteResponseHeaderModification',
 ];
