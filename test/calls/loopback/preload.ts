@@ -26,8 +26,18 @@ const REDIRECTED_TO = Symbol('loopback.redirectedTo');
 
 interface Patched extends net.Socket {
   readonly _handle: { [ORIGINAL_DESTINATION]?: Address; [REDIRECTED_TO]?: Address };
-  _getsockname(): object;
-  _getpeername(): object;
+}
+
+interface Seen {
+  address?: string;
+  port?: number;
+}
+
+/** What Node has a TCP connection in, with or without a socket around it. */
+interface Handle {
+  [REDIRECTED_TO]?: Address;
+  getsockname(seen: Seen): number;
+  getpeername(seen: Seen): number;
 }
 
 /** What a Service's address stands for: its first pod, as kube-proxy would choose in a lab with one pod each. */
@@ -64,15 +74,17 @@ net.Socket.prototype.connect = function patched(this: net.Socket, ...args: unkno
 
 // --- what it sees of addresses ---
 
-const prototype = net.Socket.prototype as Patched;
-for (const method of ['_getsockname', '_getpeername'] as const) {
-  const original = prototype[method];
-  prototype[method] = function patched(this: Patched): object {
-    const seen = original.call(this) as { address?: string; port?: number; family?: string };
-    if (seen.address === undefined) return seen;
-    const redirected = method === '_getsockname' ? this._handle?.[REDIRECTED_TO] : undefined;
+process.noDeprecation = true;
+const { TCP } = (process as unknown as { binding(name: string): { TCP: { prototype: Handle } } }).binding('tcp_wrap');
+for (const method of ['getsockname', 'getpeername'] as const) {
+  const original = TCP.prototype[method];
+  TCP.prototype[method] = function patched(this: Handle, seen: Seen): number {
+    const failed = original.call(this, seen);
+    if (failed !== 0 || seen.address === undefined) return failed;
+    const redirected = method === 'getsockname' ? this[REDIRECTED_TO] : undefined;
     const lab = redirected ?? map.lab({ ip: seen.address, port: seen.port! });
-    return lab === undefined ? seen : { ...seen, address: lab.ip, port: lab.port };
+    if (lab !== undefined) Object.assign(seen, { address: lab.ip, port: lab.port });
+    return failed;
   };
 }
 
