@@ -1,11 +1,11 @@
 /**
  * `npm test` runs the tests of the parts and of the whole program; `npm run test:deep` those that make thousands of calls or need a lab, which CI runs too:
- * both engines beside each other on hostile bytes, forty ways round the sandbox, generated ways out, one policy's verdicts by every way, real work inside of it, the call table on loopback and from pods, every mistake of one step, generated configurations, a real browser, a real API server, pods on a real node.
+ * both engines beside each other on hostile bytes, forty ways round the sandbox, generated ways out, one policy's verdicts by every way, real work inside of it, the call table on loopback and from pods, every mistake of one step, generated configurations, a real browser, a real API server, Istio's control plane, gRPC clients without a proxy, pods on a real node.
  *
  * Tests of pure folders share one process, as most of the time of a test file of its own goes into loading; the others have one each.
  */
 import { spawn } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TOGETHER } from './together.ts';
 
@@ -17,15 +17,15 @@ const DEEP = [
   'test/console/**/*.test.ts',
   'test/field/proposals.test.ts',
   'test/golden/incremental.test.ts',
-  'test/integration/{agent,package,pilot-agent,review}.test.ts',
+  'test/integration/{agent,package,pilot-agent,proxyless,review}.test.ts',
   'test/integration/run/**/*.test.ts',
   'test/kube/**/*.test.ts',
   'test/mistakes/**/*.test.ts',
   'test/property/**/*.test.ts',
   'test/verdicts/**/*.test.ts',
 ];
-/** They have the lab's only node, each for itself. */
-const ON_THE_NODE = 'test/kube/{calls,disruptions,netpol,pods}.test.ts';
+/** They have the lab's only node, each for itself: those that ask for it. */
+const isOnTheNode = (file: string) => /from '\.\/node\.ts'/.test(readFileSync(join(ROOT, file), 'utf8'));
 /** Of one test, ms: what hangs fails. */
 const TIMEOUT_MS = 300_000;
 
@@ -56,7 +56,7 @@ const deep = files(DEEP);
 const together = files(TOGETHER);
 const apart = files(['src/**/*.test.ts', 'test/**/*.test.ts']);
 for (const file of [...deep, ...together]) apart.delete(file);
-const onTheNode = files(ON_THE_NODE);
+const onTheNode = new Set([...files('test/kube/*.test.ts')].filter(isOnTheNode));
 for (const file of onTheNode) deep.delete(file);
 const codes =
   process.argv[2] === 'deep'
