@@ -119,7 +119,9 @@ function brokenText(findings: readonly Finding[], file: string): string | undefi
 
 const KIND = /\bkind\b["']?\s*:/g;
 const PLAIN_KIND = /\bkind\b["']?[ \t]*:[ \t]*(["']?)([A-Za-z]+)\1[ \t]*(?:[,}#\r\n]|$)/g;
-const ESCAPED_KEY = /"[^"\n]*\\[^"\n]*"\s*:/;
+const ESCAPED_KEY = /"[^"\\\n]*\\[^"\n]*"\s*:/;
+/** After a question mark, or an alias. */
+const UNUSUAL_KEY = /(?:^|[{,[]|-[ \t])[ \t]*\?[ \t\r\n]|(?:^|[\s{,[])\*[^\s,[\]{}"']+[ \t]+:/m;
 
 /**
  * Whether a document has a Secret, or something that may be one, whether or not it can be parsed: every `kind` must say plainly what it is, without tags,
@@ -127,7 +129,11 @@ const ESCAPED_KEY = /"[^"\n]*\\[^"\n]*"\s*:/;
  */
 export function mayBeSecret(document: string): boolean {
   const plain = [...document.matchAll(PLAIN_KIND)].map(([, , kind]) => kind);
-  return plain.includes('Secret') || plain.length < [...document.matchAll(KIND)].length || ESCAPED_KEY.test(document);
+  return (
+    plain.includes('Secret') ||
+    plain.length < [...document.matchAll(KIND)].length ||
+    [ESCAPED_KEY, UNUSUAL_KEY].some((key) => key.test(document))
+  );
 }
 
 /** Documents that are Secrets, or may be, become as many empty lines. @param secrets where Secrets begin that were read */
