@@ -62,6 +62,18 @@ test('a call begins once: with its own entry, or where it ends; one from before 
   flows.close();
 });
 
+test('an entry that cannot be read costs no other, and is counted', async (t) => {
+  const { flows, lost, watch, short } = setUp();
+  t.after(() => flows.close());
+  await watch();
+  const bytes = Buffer.from(message({ id: 'a', type: DownstreamEnd, path: '/BROKEN' }, { id: 'b', type: DownstreamEnd }));
+  bytes[bytes.indexOf('BROKEN')] = 0xff;
+  flows.take(bytes);
+  assert.deepEqual(short(), ['begin b', 'end b']);
+  assert.deepEqual(lost, [1]);
+  assert.equal((await flows.recentFlows()).length, 1);
+});
+
 test('of calls that nobody watched the last ones are remembered, in bounded memory', async () => {
   const { flows, told } = setUp();
   for (let i = 0; i < 5000; i++) flows.take(message({ id: String(i), type: DownstreamEnd, path: `/${'x'.repeat(1000)}` }));
