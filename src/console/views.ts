@@ -3,6 +3,7 @@
 import { originOf } from '../api/resource.ts';
 import { splitDocuments } from '../api/yaml/documents.ts';
 import { proxyName } from '../flows/hub.ts';
+import { hiddenDocument } from '../inputs/edited.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Finding, Position } from '../lib/finding.ts';
 import { findingJson, sortFindings } from '../lib/finding-form.ts';
@@ -140,11 +141,11 @@ export function mayBeSecret(document: string): boolean {
 function withoutSecrets(text: string, secrets: ReadonlySet<number>): string {
   let shown = '';
   let end = 0;
-  for (const { text: document, start } of splitDocuments(text)) {
+  for (const [i, { text: document, start }] of splitDocuments(text).entries()) {
     if (!secrets.has(start) && !mayBeSecret(document)) continue;
     const lines = document.replace(/[^\n]+/g, '');
     const [before, after] = lines.startsWith('\n') ? ['\n', lines.slice(1)] : ['', lines];
-    shown += `${text.slice(end, start)}${before}# a Secret, which is not shown${after}`;
+    shown += `${text.slice(end, start)}${before}${hiddenDocument(i)}${after}`;
     end = start + document.length;
   }
   return shown + text.slice(end);
