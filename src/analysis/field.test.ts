@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { testPairs } from '../../test/support/findings.ts';
+import type { MeshConfig } from '../api/index.ts';
 import { defaultMeshConfig } from '../api/mesh-config-document.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { codesOf, findingsIn, findingsOf } from './testing.ts';
@@ -454,6 +455,21 @@ describe('messages say what is so', () => {
     };
     assert.match(message('REGISTRY_ONLY') ?? '', /no HTTP port 80 declares are refused \(502\)\./);
     assert.match(message('ALLOW_ANY') ?? '', /no HTTP port 80 declares leave for the address that was called\./);
+  });
+
+  test('of a TCP port without addresses where the mesh is asked for names: in a cluster by pods that do', () => {
+    const mesh = defaultMeshConfig();
+    const asked: MeshConfig = { ...mesh, defaultConfig: { ...mesh.defaultConfig, proxyMetadata: { ISTIO_META_DNS_CAPTURE: '1' } } };
+    const pod = (env: readonly object[]) => core('Pod', 'app', { containers: [{ name: 'app' }, { name: 'istio-proxy', env }] });
+    const found = (env: readonly object[], config: MeshConfig = asked, complete = true) =>
+      findingsIn(snapshotFromText(join(entry([port(5432, 'TCP')]), pod(env)), { complete }), {}, config).some(
+        ({ code }) => code === 'IST0134',
+      );
+    const captured = [{ name: 'ISTIO_META_DNS_CAPTURE', value: 'true' }];
+    assert.equal(found(captured), false);
+    assert.equal(found([]), true, 'the pod was injected before, or says otherwise');
+    assert.equal(found([], asked, false), false, 'of files');
+    assert.equal(found([], mesh, false), true, 'nobody asks');
   });
 
   test('of the rule whose TLS another one takes: where it stands', () => {

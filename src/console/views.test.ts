@@ -14,6 +14,9 @@ test('what may be a Secret is taken for one, however its kind is written', () =>
     'kind: # a comment\n  Secret',
     'kind: >-\n  Secret',
     '? kind\n: Secret',
+    '? kind # a comment\n: Secret',
+    '{? kind # a comment\n: Secret}',
+    'metadata: {name: &key kind}\n*key : Secret',
     'kind: "\\u0053ecret"',
     '"k\\u0069nd": Secret',
     'kind: List\nitems:\n- kind: Secret',
@@ -27,7 +30,7 @@ test('what may be a Secret is taken for one, however its kind is written', () =>
     'kind: VirtualService',
     '"kind": "Gateway", "spec": {}',
     'kind: Gateway # of the Secret',
-    'data: {k: v}',
+    'data: {k: v, "*": "?"}\nhosts: ["*.example.com:443"]',
     'kind: List\nitems:\n- kind: Pod\n',
   ];
   assert.deepEqual(

@@ -3,6 +3,7 @@
 import { originOf } from '../api/resource.ts';
 import { splitDocuments } from '../api/yaml/documents.ts';
 import { proxyName } from '../flows/hub.ts';
+import { hiddenDocument } from '../inputs/edited.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Finding, Position } from '../lib/finding.ts';
 import { findingJson, sortFindings } from '../lib/finding-form.ts';
@@ -119,7 +120,9 @@ function brokenText(findings: readonly Finding[], file: string): string | undefi
 
 const KIND = /\bkind\b["']?\s*:/g;
 const PLAIN_KIND = /\bkind\b["']?[ \t]*:[ \t]*(["']?)([A-Za-z]+)\1[ \t]*(?:[,}#\r\n]|$)/g;
-const ESCAPED_KEY = /"[^"\n]*\\[^"\n]*"\s*:/;
+const ESCAPED_KEY = /"[^"\\\n]*\\[^"\n]*"\s*:/;
+/** After a question mark, or an alias. */
+const UNUSUAL_KEY = /(?:^|[{,[]|-[ \t])[ \t]*\?[ \t\r\n]|(?:^|[\s{,[])\*[^\s,[\]{}"']+[ \t]+:/m;
 
 /**
  * Whether a document has a Secret, or something that may be one, whether or not it can be parsed: every `kind` must say plainly what it is, without tags,
@@ -127,18 +130,22 @@ const ESCAPED_KEY = /"[^"\n]*\\[^"\n]*"\s*:/;
  */
 export function mayBeSecret(document: string): boolean {
   const plain = [...document.matchAll(PLAIN_KIND)].map(([, , kind]) => kind);
-  return plain.includes('Secret') || plain.length < [...document.matchAll(KIND)].length || ESCAPED_KEY.test(document);
+  return (
+    plain.includes('Secret') ||
+    plain.length < [...document.matchAll(KIND)].length ||
+    [ESCAPED_KEY, UNUSUAL_KEY].some((key) => key.test(document))
+  );
 }
 
 /** Documents that are Secrets, or may be, become as many empty lines. @param secrets where Secrets begin that were read */
 function withoutSecrets(text: string, secrets: ReadonlySet<number>): string {
   let shown = '';
   let end = 0;
-  for (const { text: document, start } of splitDocuments(text)) {
+  for (const [i, { text: document, start }] of splitDocuments(text).entries()) {
     if (!secrets.has(start) && !mayBeSecret(document)) continue;
     const lines = document.replace(/[^\n]+/g, '');
     const [before, after] = lines.startsWith('\n') ? ['\n', lines.slice(1)] : ['', lines];
-    shown += `${text.slice(end, start)}${before}# a Secret, which is not shown${after}`;
+    shown += `${text.slice(end, start)}${before}${hiddenDocument(i)}${after}`;
     end = start + document.length;
   }
   return shown + text.slice(end);

@@ -60,3 +60,11 @@ test('of one that is not valid it says what holds: the version before, or nothin
   assert.equal(texts[0], 'spec.to: is required\nWhat it was before holds: generation 4.');
   assert.equal(texts[2], 'The mesh is made to allow its calls to api.example (443).');
 });
+
+test('what was not read yet is not spoken of: the cluster may have a newer generation', () => {
+  const read = policy('changed', to('api.example'), 4);
+  const objects = [{ metadata: { ...read.metadata, generation: 5 } }];
+  assert.deepEqual(said([read], [], objects), [
+    ['changed', 'Accepted True Accepted 4', 'Expired False NoEnd 4', 'Compiled True Compiled 4'],
+  ]);
+});

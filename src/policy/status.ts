@@ -43,7 +43,8 @@ function conditionsOf(
   now: number,
 ): Condition[] {
   const refused = plans.problems.find((problem) => problem.policy === policy);
-  const condition = conditionsFor(object);
+  // An error is of what the cluster has; what is accepted was read, and may be older.
+  const condition = conditionsFor(invalid === undefined && policy ? policy : object);
   const accepted =
     invalid !== undefined
       ? condition(

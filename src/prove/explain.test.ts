@@ -205,6 +205,35 @@ spec: {clusterIP: 10.96.0.7, selector: {app: app}, ports: [{port: 80, targetPort
   assert.match(bare.withoutSidecar!, /^says/);
 });
 
+test('in a cluster the DNS of the mesh answers pods whose DNS is captured, and nobody else', () => {
+  const entry = (name: string, more = '') => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ${name}, namespace: default}
+spec: {hosts: [${name}.example.com], resolution: DNS, ports: [{number: 5432, name: tcp, protocol: TCP}]${more}}
+---`;
+  const pod = (name: string, ip: string, env: string) =>
+    podText(name, ip).replace('image: x}', `image: x}, {name: istio-proxy, image: x, env: [${env}]}`);
+  const captured = '{name: ISTIO_META_DNS_CAPTURE, value: "true"}';
+  const text = [
+    entry('one'),
+    entry('two', ', addresses: [198.51.100.7]'),
+    pod('captured', '10.0.0.1', captured),
+    pod('other', '10.0.0.2', ''),
+    pod('uncaptured', '10.0.0.3', `${captured}, {name: ISTIO_META_INTERCEPTION_MODE, value: NONE}`),
+  ].join('');
+  const cluster = simulateFiles(snapshotFromText(text, { complete: true }), REGISTRY_ONLY);
+  const answer = (from: string, name: string) =>
+    explain(cluster, parseTarget(`tcp://${name}.example.com:5432`), { from: `default/${from}` });
+  assert.equal(answer('captured', 'one').resolved, "the mesh's DNS");
+  assert.equal(answer('captured', 'two').destination, '198.51.100.7:5432');
+  for (const from of ['other', 'uncaptured']) {
+    assert.equal(answer(from, 'one').resolved, 'real DNS (any address outside the mesh)', from);
+    const { destination, resolved } = answer(from, 'two');
+    assert.deepEqual([destination, resolved], ['198.51.100.7:5432', 'as it is declared'], from);
+  }
+});
+
 test('a host that a Sidecar does not import: the Sidecar and what it lacks', () => {
   const hiding = `
 apiVersion: networking.istio.io/v1

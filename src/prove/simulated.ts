@@ -1,5 +1,6 @@
 /** A mesh of files, ready for simulation: its proxies, translated when a call comes to them. */
 
+import { capturesDns } from '../api/dns-capture.ts';
 import type { MeshConfig, ResourceOf } from '../api/index.ts';
 import { PROXY_CONTAINER, proxyContainer, withoutSidecar } from '../api/injection.ts';
 import type { MeshConfigDecoded } from '../api/mesh-config-document.ts';
@@ -36,6 +37,8 @@ export interface SimulatedFiles {
   proxy(name: string): SimulatedProxy;
   /** The proxy of a workload that the files may not name. */
   proxyOf(identity: ProxyIdentity): SimulatedProxy;
+  /** Whether what this workload asks for names is led to its proxy. Of files that is taken to be so, as it is with `up`. */
+  asksMesh(proxy: SimulatedProxy): boolean;
   /** What the DNS of a proxy answers. */
   nameTable(proxy: SimulatedProxy): NameTable;
   /** The same, for lookups. */
@@ -83,6 +86,7 @@ export function simulateFiles(
   const bare: BareWorkload[] = [];
   const identities: ProxyIdentity[] = [];
   const machines = new Set<ProxyIdentity>();
+  const askElsewhere = new Set<string>();
   for (const workload of registry.workloads) {
     const identity = identityOf(workload, selectors);
     // In a cluster a Gateway makes no proxy of a pod that has none.
@@ -90,6 +94,7 @@ export function simulateFiles(
     if (why !== undefined) bare.push({ identity: { ...identity, type: 'sidecar' }, why });
     else identities.push(identity);
     if (isMachine(workload)) machines.add(identity);
+    if (complete && asksElsewhere(workload)) askElsewhere.add(workloadName(identity));
   }
   const taken = new Set([...identities, ...bare.map(({ identity }) => identity)].map(workloadName));
   identities.push(...running.filter((identity) => !taken.has(workloadName(identity))));
@@ -125,6 +130,7 @@ export function simulateFiles(
       if (!identity) throw new SallyportError('no-such-workload', unknown(name, [...proxies, ...bare.map((each) => each.identity)]));
       return proxyOf(identity);
     },
+    asksMesh: ({ name }) => !askElsewhere.has(name),
     nameTable: (proxy) => translationOf(proxy).nameTable(),
     names: (proxy) => translationOf(proxy).names(),
   };
@@ -174,6 +180,10 @@ function bareness({ kind, resource }: Workload, namespaces: ReadonlyMap<string, 
   const { metadata, spec } = resource as ResourceOf<'Pod'>;
   if (complete) return proxyContainer(spec) ? undefined : `runs without a container ${PROXY_CONTAINER}`;
   return withoutSidecar({ ...metadata, pod: spec, namespace: namespaces.get(metadata.namespace) });
+}
+
+function asksElsewhere({ kind, resource }: Workload): boolean {
+  return kind === 'Pod' && !capturesDns((resource as ResourceOf<'Pod'>).spec);
 }
 
 /** A WorkloadEntry without the label that a proxy gets when it registers itself may be any server in the world. */

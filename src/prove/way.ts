@@ -60,13 +60,24 @@ function unnamed(files: SimulatedFiles, name: string): SimulatedProxy | undefine
   return caller && files.proxyOf(caller);
 }
 
-/** What a client's DNS says of a name that the mesh or the cluster knows: its sidecar's, where it has one, and what that does not know the cluster's. */
+/**
+ * What a client's DNS says of a name that the mesh or the cluster knows: its sidecar's, where it has one that it asks, and what that does not know the
+ * cluster's. Real DNS is taken to give the addresses that are declared for a name; those that the mesh allocates it never gives.
+ */
 function resolved(files: SimulatedFiles, from: SimulatedProxy | undefined, host: string, namespace: string): Known | undefined {
-  const first = (addresses: readonly string[] | undefined) => addresses?.find((ip) => !ip.includes(':'));
-  const inMesh = from && first(files.names(from).lookup(host));
-  if (inMesh !== undefined) return { ip: inMesh, by: "the mesh's DNS" };
-  const inCluster = first(files.simulated.lookUp?.(host, from ? namespaceOf(from) : namespace));
-  return inCluster === undefined ? undefined : { ip: inCluster, by: "the cluster's DNS" };
+  const inMesh = from && files.names(from).lookup(host);
+  const inCluster = known(files.simulated.lookUp?.(host, from ? namespaceOf(from) : namespace), "the cluster's DNS");
+  if (from && files.asksMesh(from)) return known(inMesh, "the mesh's DNS") ?? inCluster;
+  return inCluster ?? known(inMesh && withoutAllocated(files, inMesh), 'as it is declared');
+}
+
+function known(addresses: readonly string[] | undefined, by: string): Known | undefined {
+  const ip = addresses?.find((address) => !address.includes(':'));
+  return ip === undefined ? undefined : { ip, by };
+}
+
+function withoutAllocated({ mesh: { registry } }: SimulatedFiles, addresses: readonly string[]): readonly string[] {
+  return addresses.filter((address) => !registry.services.some(({ autoAddresses }) => autoAddresses.includes(address)));
 }
 
 function namespaceOf({ name }: SimulatedProxy): string {

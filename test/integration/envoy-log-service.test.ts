@@ -257,6 +257,20 @@ test('what waits is sent at the end; a service that is away costs no call, and w
   assert.equal(counted('logs_written'), 2);
 });
 
+test('long paths of one client cost no call its entry: messages stay shorter than a service takes', { timeout: 60_000 }, async (t) => {
+  const als = await logService(t);
+  const [http] = listeners();
+  const ours = await dataPlane(t, { node: nodeJson(SIDECAR) });
+  await ours.set({ listeners: [http!], clusters: clusters(1, 1, als.port) });
+  const port = ours.port('http');
+  const path = `/none/${'x'.repeat(50_000)}`;
+  for (let call = 0; call < 120; call++) await ask(port, ['GET', 'www.example.com', path]);
+  await ours.plane.drain(5000);
+  const counted = (name: string) => ours.plane.stats().counters.find((each) => each.name === `access_logs.grpc_access_log.${name}`)?.value;
+  assert.equal(counted('logs_dropped') ?? 0, 0);
+  assert.equal((await als.entries(2 * 120)).length, 2 * 120);
+});
+
 test('what a logger asks for and is not sent is refused', async (t) => {
   const [http] = listeners();
   const listener = JSON.parse(

@@ -1,4 +1,7 @@
+import { capturesDns, DNS_CAPTURE, isOn } from '../../api/dns-capture.ts';
 import type { ResourceOf } from '../../api/index.ts';
+import { PROXY_CONTAINER, proxyContainer } from '../../api/injection.ts';
+import { once } from '../../lib/once.ts';
 import { isHttp, parseProtocol } from '../../registry/protocol.ts';
 import { allocates } from '../../registry/service-entry.ts';
 import { visibilityOf } from '../../registry/visibility.ts';
@@ -9,11 +12,12 @@ const OPAQUE = new Set(['TCP', 'Mongo', 'MySQL', 'Redis', 'Unsupported']);
 
 /** IST0134: a TCP port of a ServiceEntry without addresses takes that port for every address. */
 export function serviceEntryAddresses(context: Context): void {
+  const byName = once(() => clientsAskMesh(context));
   for (const entry of context.of('ServiceEntry')) {
     if (!entry.valid || entry.spec.addresses.length > 0) continue;
     const allocated =
       allocates(entry.metadata.labels) && entry.spec.resolution !== 'NONE' && entry.spec.hosts.every((host) => !host.startsWith('*'));
-    if (allocated && context.mesh.defaultConfig?.proxyMetadata?.ISTIO_META_DNS_CAPTURE === 'true') continue;
+    if (allocated && byName()) continue;
     // What a control plane allocated stands in the status.
     const { addresses } = (entry.status ?? {}) as { addresses?: unknown };
     if (Array.isArray(addresses) && addresses.length > 0) continue;
@@ -29,6 +33,14 @@ export function serviceEntryAddresses(context: Context): void {
       );
     }
   }
+}
+
+/** Whether clients come to the addresses that the mesh allocates: where a cluster is known, its pods say so themselves. */
+function clientsAskMesh({ mesh, snapshot, of }: Context): boolean {
+  if (!isOn(mesh.defaultConfig?.proxyMetadata?.[DNS_CAPTURE])) return false;
+  if (!snapshot.complete) return true;
+  const clients = of('Pod').filter(({ spec }) => proxyContainer(spec) && spec.containers.some(({ name }) => name !== PROXY_CONTAINER));
+  return clients.every(({ spec }) => capturesDns(spec));
 }
 
 /** What becomes of connections to a TCP port without addresses: where something else makes sidecars look for HTTP there, requests go their own way. */

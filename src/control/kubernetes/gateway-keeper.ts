@@ -222,7 +222,8 @@ function egressPolicyStatuses(snapshot: Snapshot, observed: ObservedObjects, fin
   return statuses.map(({ object, conditions }) => {
     const { namespace, name } = object.metadata;
     const about = findings.filter(({ origin }) => origin.kind === 'EgressPolicy' && origin.namespace === namespace && origin.name === name);
-    return { kind: 'EgressPolicy', namespace, name, status: { conditions: [...conditions, passedAnalysis(object, about)] } };
+    const passed = passedAnalysis(conditions[0]?.observedGeneration, about);
+    return { kind: 'EgressPolicy', namespace, name, status: { conditions: [...conditions, passed] } };
   });
 }
 

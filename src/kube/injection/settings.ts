@@ -1,6 +1,7 @@
 /** What holds for one pod: the mesh's settings, the injector's options and the pod's annotations, which come first. */
 import { decode, formatPath, isMapping } from '../../api/decode.ts';
 import { defaultConfig } from '../../api/default-config.ts';
+import { DNS_CAPTURE, isOn } from '../../api/dns-capture.ts';
 import type { MeshConfig } from '../../api/index.ts';
 import { parseYaml } from '../../api/yaml/parse.ts';
 import { SallyportError } from '../../lib/errors.ts';
@@ -99,12 +100,11 @@ export function settingsFor(annotations: Annotations, options: InjectionOptions)
   };
 }
 
-/** Istio's names, in `proxyMetadata`. */
-export const DNS_CAPTURE = 'ISTIO_META_DNS_CAPTURE';
+/** Istio's name, in `proxyMetadata`. */
 export const DNS_AUTO_ALLOCATE = 'ISTIO_META_DNS_AUTO_ALLOCATE';
 
 export function asksFor(name: string, { proxyMetadata }: ProxySettings): boolean {
-  return ['true', '1', 't'].includes(proxyMetadata[name]?.toLowerCase() ?? '');
+  return isOn(proxyMetadata[name]);
 }
 
 /** The ports of a sidecar that others ask: of statistics, readiness and the agent. */

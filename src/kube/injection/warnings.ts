@@ -1,8 +1,9 @@
 /** What whoever applies a pod should know: ways round its proxy, and what is asked for and not done. */
+import { DNS_CAPTURE } from '../../api/dns-capture.ts';
 import { IGNORED_ANNOTATIONS, PROXY_CONTAINER } from '../../api/injection.ts';
 import { PROXY_ID } from './containers.ts';
 import type { Container, Fields, WrittenPod } from './pod.ts';
-import { asksFor, DNS_AUTO_ALLOCATE, DNS_CAPTURE, type PodSettings } from './settings.ts';
+import { asksFor, DNS_AUTO_ALLOCATE, type PodSettings } from './settings.ts';
 
 export function warningsFor({ metadata, spec }: WrittenPod, settings: PodSettings): string[] {
   const { annotations = {} } = metadata ?? {};

@@ -43,7 +43,7 @@ export function analysisStatuses(
       const about = found.get(`${kind} ${namespace}/${name}`) ?? [];
       if (about.length === 0 && !saysSomething(object)) return [];
       const messages = new Map(about.map((finding) => [`${finding.code} ${finding.level}`, messageOf(finding, nameOf)]));
-      const status = { conditions: [passedAnalysis(object, about)], validationMessages: [...messages.values()] };
+      const status = { conditions: [passedAnalysis(object.metadata.generation, about)], validationMessages: [...messages.values()] };
       return [{ kind: written as IstioKind, namespace, name, status }];
     }),
   );
@@ -60,8 +60,8 @@ function messageOf({ code, level }: Finding, nameOf: (code: string) => string): 
   return { type: { name: nameOf(code), code }, level: LEVELS[level], ...(url !== undefined && { documentationUrl: url }) };
 }
 
-/** The condition of an object about which this is found. Hints are no reason not to pass. */
-export function passedAnalysis({ metadata: { generation } }: Pick<ObservedObject, 'metadata'>, about: readonly Finding[]): Condition {
+/** The condition of an object about whose generation this is found. Hints are no reason not to pass. */
+export function passedAnalysis(generation: number | undefined, about: readonly Finding[]): Condition {
   const count = (level: Level) => about.filter((finding) => finding.level === level).length;
   const [errors, warnings] = [count('Error'), count('Warning')];
   const counted = [several(errors, 'Error'), several(warnings, 'Warning')].filter((text) => text !== '').join(' and ');

@@ -33,7 +33,7 @@ const PATH = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs';
 const TIMEOUT_MS = 10_000;
 /** Of a service that has not read what it was sent. Others, as of one that takes the end of the stream for an error, have. */
 const UNREAD: ReadonlySet<string> = new Set(
-  [STATUS.unavailable, STATUS.unimplemented, STATUS.unauthenticated, STATUS.permissionDenied].map(String),
+  [STATUS.unavailable, STATUS.unimplemented, STATUS.unauthenticated, STATUS.permissionDenied, STATUS.resourceExhausted].map(String),
 );
 
 /** Of one kind of logger. */

@@ -17,7 +17,7 @@ import { SALLYPORT_METADATA } from '../../../xds/names.ts';
 import type { Tag } from './listeners.ts';
 
 export interface Entry {
-  /** Of the request or connection; may be empty. */
+  /** Of the request or connection, the same where it begins and ends; may be empty. */
   readonly id: string;
   readonly begins: boolean;
   readonly told: Told;
@@ -33,7 +33,7 @@ export function entryOf({ commonProperties: common, protocolVersion, request, re
   const { routeOrigins, routeRefusal, clusterOrigins, clusterRefusal, cluster = '', flags } = tagsOf(common);
   const { authority = '', path = '', scheme = '', requestMethod: method = RequestMethod.METHOD_UNSPECIFIED } = request ?? {};
   return {
-    id: common.streamId,
+    id: idOf(common),
     begins: type === DownstreamStart || type === TcpUpstreamConnected,
     told: {
       downstream: downstreamOf(common),
@@ -60,6 +60,15 @@ export function entryOf({ commonProperties: common, protocolVersion, request, re
       upstreamTransportFailureReason: common.upstreamTransportFailureReason,
     },
   };
+}
+
+/** What Envoy names a request by is what its client may have written (`x-request-id`), on several as well: on one connection no two begin at one time. */
+function idOf(common: AccessLogCommon): string {
+  const { connection } = tagsOf(common);
+  const { startTime } = common;
+  if (connection === undefined || !startTime) return '';
+  const since = startTime.seconds * 1_000_000_000n + BigInt(startTime.nanos);
+  return `${connection}-${since.toString(36)}`;
 }
 
 function downstreamOf(common: AccessLogCommon): Told['downstream'] {

@@ -47,6 +47,7 @@ export function tellsOfCalls(node: Node): boolean {
 
 /** What entries say besides, by name; Envoy writes `-` for what is not there. */
 const TAGS = {
+  connection: '%CONNECTION_ID%',
   serverName: '%REQUESTED_SERVER_NAME%',
   directLocalAddress: '%DOWNSTREAM_DIRECT_LOCAL_ADDRESS%',
   /** In the order in which they came up. */

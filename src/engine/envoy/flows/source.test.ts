@@ -19,13 +19,17 @@ interface Told {
 
 function message(...entries: readonly Told[]): Uint8Array {
   const logEntry = entries.map(({ id, type, startMs = NOW, path = '/' }) => ({
-    commonProperties: { streamId: id, accessLogType: type, startTime: timestampFromMs(startMs), customTags: { cluster: 'c' } },
+    commonProperties: { accessLogType: type, startTime: timestampFromMs(startMs), customTags: { cluster: 'c', connection: id } },
     request: { authority: 'www.example.com', path, scheme: 'http' },
   }));
   return toBinary(
     StreamAccessLogsMessageSchema,
     create(StreamAccessLogsMessageSchema, { logEntries: { case: 'httpLogs', value: { logEntry } } }),
   );
+}
+
+function connectionIn(id: string): string {
+  return id.replace(/-.*/, '');
 }
 
 function setUp() {
@@ -44,7 +48,7 @@ function setUp() {
       (flow) => void told.push(flow),
       (count) => void lost.push(count),
     );
-  return { flows, counts, told, lost, watch, short: () => told.map(({ kind, id }) => `${kind} ${id}`) };
+  return { flows, counts, told, lost, watch, short: () => told.map(({ kind, id }) => `${kind} ${connectionIn(id)}`) };
 }
 
 test('a call begins once: with its own entry, or where it ends; one from before only ends', async () => {
@@ -58,12 +62,24 @@ test('a call begins once: with its own entry, or where it ends; one from before 
   flows.close();
 });
 
+test('an entry that cannot be read costs no other, and is counted', async (t) => {
+  const { flows, lost, watch, short } = setUp();
+  t.after(() => flows.close());
+  await watch();
+  const bytes = Buffer.from(message({ id: 'a', type: DownstreamEnd, path: '/BROKEN' }, { id: 'b', type: DownstreamEnd }));
+  bytes[bytes.indexOf('BROKEN')] = 0xff;
+  flows.take(bytes);
+  assert.deepEqual(short(), ['begin b', 'end b']);
+  assert.deepEqual(lost, [1]);
+  assert.equal((await flows.recentFlows()).length, 1);
+});
+
 test('of calls that nobody watched the last ones are remembered, in bounded memory', async () => {
   const { flows, told } = setUp();
   for (let i = 0; i < 5000; i++) flows.take(message({ id: String(i), type: DownstreamEnd, path: `/${'x'.repeat(1000)}` }));
   const recent = await flows.recentFlows();
   assert.equal(recent.length, MOST_RECENT);
-  assert.equal(recent.at(-1)?.id, '4999');
+  assert.equal(connectionIn(recent.at(-1)!.id), '4999');
   assert.deepEqual(told, []);
 });
 

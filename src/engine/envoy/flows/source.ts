@@ -6,6 +6,11 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { type FlowDelivery, type FlowSource, MOST_RECENT, type ProxyFlow } from '../../../flows/flow.ts';
 import { beginOf, endOf, type FlowNames } from '../../../proxy/flow-of-call.ts';
 import {
+  AccessLogCommonSchema,
+  type HTTPAccessLogEntry,
+  HTTPAccessLogEntrySchema,
+} from '../../../xds/gen/envoy/data/accesslog/v3/accesslog_pb.js';
+import {
   StreamAccessLogsMessage_HTTPAccessLogEntriesSchema,
   StreamAccessLogsMessageSchema,
 } from '../../../xds/gen/envoy/service/accesslog/v3/als_pb.js';
@@ -84,14 +89,18 @@ export class EnvoyFlows implements FlowSource {
   }
 
   async recentFlows(): Promise<readonly ProxyFlow[]> {
-    const ends = this.#kept.flatMap(entriesIn).filter(({ begins }) => !begins);
+    const ends = this.#kept.flatMap((message) => entriesIn(message).entries).filter(({ begins }) => !begins);
     return ends.slice(-MOST_RECENT).map(({ told, id }) => endOf(told, this.#idOf(id), this.#options));
   }
 
   /** A message of Envoy's access log. Throws for bytes that are none. */
   take(message: Uint8Array): void {
     this.#taken += countIn(message);
-    if (this.#deliver) for (const entry of entriesIn(message)) this.#tell(entry, this.#deliver);
+    if (this.#deliver) {
+      const { entries, unread } = entriesIn(message);
+      for (const entry of entries) this.#tell(entry, this.#deliver);
+      if (unread > 0) this.#dropped(unread);
+    }
     this.#kept.push(message);
     this.#keptBytes += message.length;
     while (this.#keptBytes > MOST_KEPT && this.#kept.length > 1) this.#keptBytes -= this.#kept.shift()!.length;
@@ -144,14 +153,38 @@ export class EnvoyFlows implements FlowSource {
 const { number: LOGS } = StreamAccessLogsMessageSchema.field.httpLogs;
 const { number: ENTRIES } = StreamAccessLogsMessage_HTTPAccessLogEntriesSchema.field.logEntry;
 
+const { number: COMMON } = HTTPAccessLogEntrySchema.field.commonProperties;
+const { number: STREAM_ID } = AccessLogCommonSchema.field.streamId;
+
 /** Without decoding them. */
 function countIn(message: Uint8Array): number {
-  const logs = lastValue(message, LOGS);
-  return logs ? splitMessage(logs, ENTRIES).parts.length : 0;
+  return encodedIn(message).length;
 }
 
-function entriesIn(message: Uint8Array): readonly Entry[] {
-  const { logEntries } = fromBinary(StreamAccessLogsMessageSchema, message);
-  if (logEntries.case !== 'httpLogs') return [];
-  return logEntries.value.logEntry.map(entryOf).filter((entry) => entry !== undefined);
+function encodedIn(message: Uint8Array): readonly Uint8Array[] {
+  const logs = lastValue(message, LOGS);
+  return logs ? splitMessage(logs, ENTRIES).parts : [];
+}
+
+/** What of a message can be read, and how many entries cannot. */
+function entriesIn(message: Uint8Array): { readonly entries: readonly Entry[]; readonly unread: number } {
+  const entries: Entry[] = [];
+  let unread = 0;
+  for (const bytes of encodedIn(message)) {
+    try {
+      const entry = entryOf(decoded(bytes));
+      if (entry) entries.push(entry);
+    } catch {
+      unread += 1;
+    }
+  }
+  return { entries, unread };
+}
+
+/** Without its stream_id: of the texts of clients Envoy has all but that one in UTF-8 (1.40). */
+function decoded(bytes: Uint8Array): HTTPAccessLogEntry {
+  const { rest, parts } = splitMessage(bytes, COMMON);
+  const entry = fromBinary(HTTPAccessLogEntrySchema, rest);
+  for (const common of parts) entry.commonProperties = fromBinary(AccessLogCommonSchema, splitMessage(common, STREAM_ID).rest);
+  return entry;
 }
