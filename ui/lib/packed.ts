@@ -1,7 +1,7 @@
 /** Text in addresses: deflated (RFC 1951), in base64url. */
 
-/** Characters that are unpacked at most: what comes in an address may have been made by anybody. */
-const MOST_UNPACKED = 1024 * 1024;
+/** Characters that are unpacked at most, twice what two files have: what comes in an address may have been made by anybody. */
+const MOST_UNPACKED = 8 * 1024 * 1024;
 
 export async function pack(text: string): Promise<string> {
   const stream = new Blob([text]).stream().pipeThrough(new CompressionStream('deflate-raw'));

@@ -47,6 +47,9 @@ async function takeShared(packed: string, files: readonly string[]): Promise<str
     const [file, ...others] = files.filter((each) => fileName(each) === name);
     if (file === undefined) return `This console shows no file ${name}, which the address is about: start it where that file is.`;
     if (others.length > 0) return `Several files are named ${name}: choose one, and paste what was edited.`;
+    const own = edits.value.get(file);
+    if (own !== undefined && own !== texts[i])
+      return `${name} is being edited here: reload the page to forget that, and open the address again.`;
     edits.value = new Map(edits.value).set(file, texts[i]!);
     setParameter(side, EDITED + file);
   }

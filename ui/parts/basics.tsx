@@ -82,14 +82,12 @@ export function OriginLink({ origin: { kind, namespace, name, file, line } }: { 
 export function CopyButton({ text, label = 'Copy' }: { text: string | (() => Promise<string>); label?: string }) {
   const copy = async (event: MouseEvent) => {
     const button = event.currentTarget as HTMLButtonElement;
-    await navigator.clipboard.writeText(typeof text === 'string' ? text : await text()).then(
-      () => {
-        button.textContent = 'Copied';
-      },
-      () => {
-        button.textContent = 'Not allowed by the browser';
-      },
-    );
+    try {
+      await navigator.clipboard.writeText(typeof text === 'string' ? text : await text());
+      button.textContent = 'Copied';
+    } catch {
+      button.textContent = 'Not allowed by the browser';
+    }
   };
   return (
     <button type="button" class="button" onClick={copy}>
