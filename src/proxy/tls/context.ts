@@ -11,7 +11,15 @@ import {
 import type { CommonTlsContext } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { METADATA_EXCHANGE_ALPN } from '../../xds/observing.ts';
 import { unsupported } from '../../xds/unpack.ts';
-import { type KeyPair, type MaterialStore, readPair, readTrust, SECRET_MISSING, type TrustMaterial } from './material.ts';
+import {
+  type KeyPair,
+  type MaterialStore,
+  readPair,
+  readTrust,
+  refuseUnsupported,
+  SECRET_MISSING,
+  type TrustMaterial,
+} from './material.ts';
 import { compileSanMatchers, type Expectation } from './verify.ts';
 
 export interface ReadyContext {
@@ -93,8 +101,11 @@ export class TlsContext {
     this.#validation = validationSource(config, where);
     if (config?.customHandshaker) unsupported(`${where}.custom_handshaker`, 'not supported');
     if (config?.tlsCertificateProviderInstance) unsupported(`${where}.tls_certificate_provider_instance`, 'not supported');
+    const { config: validation } = this.#validation;
+    if (!validation) return;
+    refuseUnsupported(validation, `${where}.validation_context`);
     // Bad matchers are refused with the resource, not at the first handshake.
-    if (this.#validation.config) compileSanMatchers(this.#validation.config, where);
+    compileSanMatchers(validation, where);
   }
 
   /** Without that by which metadata would be exchanged. */
