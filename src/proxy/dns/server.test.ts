@@ -58,7 +58,11 @@ test('localhost is both loopback addresses, over UDP and TCP; while nobody has s
 
 test('a name server that is this one is not asked, by whichever address it is told', async (t) => {
   let asked = 0;
-  const names = { lookup: () => (asked++, []), declares: () => true, size: 1 };
+  const lookup = () => {
+    asked++;
+    return [];
+  };
+  const names = { lookup, declares: () => true, size: 1 };
   const at = (port: number, upstreams: readonly string[]) =>
     createDnsServer({ address: { ip: 'localhost', port }, names: () => names, upstreams, now: () => 0, log: () => undefined });
   const before = await at(0, []);

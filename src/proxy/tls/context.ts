@@ -91,6 +91,8 @@ export class TlsContext {
   readonly #validation: { config: CertificateValidationContext | undefined; secret: string | undefined };
   #generation = -1;
   #state: TlsState = { missing: SECRET_MISSING };
+  /** That OpenSSL took. */
+  #lastPairs: readonly KeyPair[] | undefined;
 
   constructor(config: CommonTlsContext | undefined, store: MaterialStore, where: string, sessionIdContext?: string) {
     this.#config = config;
@@ -134,30 +136,47 @@ export class TlsContext {
     const id = contentId(pairs, trust);
     if ('id' in this.#state && this.#state.id === id) return this.#state;
     try {
-      const secureContext = createSecureContext({
-        ...this.#base,
-        ...(pairs.length > 0
-          ? { cert: pairs.map(({ chain }) => chain), key: pairs.map(({ key, passphrase }) => ({ pem: key, passphrase })) }
-          : {}),
-        ca: trust?.ca ?? [],
-        ...(trust?.crl ? { crl: trust.crl } : {}),
-      });
-      const { config } = trust ?? {};
-      return {
-        secureContext,
-        id,
-        hasCertificate: pairs.length > 0,
-        verifies: trust?.ca !== undefined && config?.trustChainVerification !== TrustChain.ACCEPT_UNTRUSTED,
-        expected: {
-          sans: config ? compileSanMatchers(config, this.#where) : [],
-          hashes: config?.verifyCertificateHash.map((hash) => hash.replaceAll(':', '').toLowerCase()) ?? [],
-          spki: config?.verifyCertificateSpki ?? [],
-        },
-      };
+      return this.#made(pairs, trust, id);
     } catch (error) {
-      // Of a certificate and a key that are replaced one after the other the last good pair stays.
-      return 'secureContext' in this.#state ? this.#state : { missing: messageOf(error) };
+      return this.#withLastPairs(trust) ?? { missing: messageOf(error) };
     }
+  }
+
+  /** Of a certificate and a key that are replaced one after the other the last good pair stays; whom it lets in is what is in force now. */
+  #withLastPairs(trust: TrustMaterial | undefined): TlsState | undefined {
+    if (!this.#lastPairs) return undefined;
+    const id = contentId(this.#lastPairs, trust);
+    if ('id' in this.#state && this.#state.id === id) return this.#state;
+    try {
+      return this.#made(this.#lastPairs, trust, id);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Throws where OpenSSL does not take it. */
+  #made(pairs: readonly KeyPair[], trust: TrustMaterial | undefined, id: string): TlsState {
+    const secureContext = createSecureContext({
+      ...this.#base,
+      ...(pairs.length > 0
+        ? { cert: pairs.map(({ chain }) => chain), key: pairs.map(({ key, passphrase }) => ({ pem: key, passphrase })) }
+        : {}),
+      ca: trust?.ca ?? [],
+      ...(trust?.crl ? { crl: trust.crl } : {}),
+    });
+    const { config } = trust ?? {};
+    this.#lastPairs = pairs;
+    return {
+      secureContext,
+      id,
+      hasCertificate: pairs.length > 0,
+      verifies: trust?.ca !== undefined && config?.trustChainVerification !== TrustChain.ACCEPT_UNTRUSTED,
+      expected: {
+        sans: config ? compileSanMatchers(config, this.#where) : [],
+        hashes: config?.verifyCertificateHash.map((hash) => hash.replaceAll(':', '').toLowerCase()) ?? [],
+        spki: config?.verifyCertificateSpki ?? [],
+      },
+    };
   }
 
   #pairs(): KeyPair[] | { readonly missing: string } {

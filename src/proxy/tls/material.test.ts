@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, fromJson, type JsonObject } from '@bufbuild/protobuf';
+import { InterceptionAuthority } from '../../ca/interception.ts';
+import type { DataSource } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { CertificateValidationContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import { SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import { DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { CommonTlsContextSchema, DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { typeRegistry } from '../../xds/type-registry.ts';
+import { TlsContext } from './context.ts';
 import { MaterialStore, readTrust } from './material.ts';
 import { createServerTls } from './server.ts';
 
@@ -45,4 +48,35 @@ test('where the system has no CAs, nobody is verified by them, and nobody passes
     readTrust(config, () => ({ bytes })),
     { ca: bytes, crl: undefined, config },
   );
+});
+
+test('of a pair that is being replaced the last good one stays, and whom it lets in is what is in force now', () => {
+  const authority = new InterceptionAuthority(Date.now());
+  const one = authority.issue('a.example');
+  const two = authority.issue('b.example');
+  const files = new Map<string, string | Buffer>([
+    ['cert', one.chain],
+    ['key', Buffer.from(one.key.reveal())],
+    ['ca', authority.certificate],
+  ]);
+  const store = {
+    generation: 1,
+    read: ({ specifier }: DataSource) => ({ bytes: Buffer.from(files.get(String(specifier.value))!) }),
+  };
+  const named = (filename: string) => ({ filename });
+  const config = fromJson(CommonTlsContextSchema, {
+    tlsCertificates: [{ certificateChain: named('cert'), privateKey: named('key') }],
+    validationContext: { trustedCa: named('ca') },
+  });
+  const context = new TlsContext(config, store as unknown as MaterialStore, 'here');
+  const state = (path: string, content: string) => {
+    files.set(path, content);
+    store.generation++;
+    return context.state();
+  };
+  const first = context.state();
+  assert.ok('secureContext' in first);
+  assert.equal(state('cert', two.chain), first, 'the key is still the first one’s');
+  const narrowed = state('ca', new InterceptionAuthority(Date.now()).certificate);
+  assert.ok('secureContext' in narrowed && narrowed.id !== first.id, 'another CA is in force at once');
 });
