@@ -109,6 +109,10 @@ test('a field by which a server may take another method or path is one too many 
   assert.equal(found('x-http-method-override', 'GET', 'x-http-method-override', 'DELETE'), 'x-http-method-override');
   assert.equal(found('x-http-method-override', 'POST'), undefined);
   assert.equal(found('x-original-url', '/admin'), 'x-original-url');
+  for (const name of ['x_original_url', 'x-amz-copy-source', 'x-ms-rename-source', 'destination'])
+    assert.equal(found(name, '/admin'), name);
+  assert.equal(found('x_http_method', 'DELETE'), 'x_http_method');
+  assert.equal(found('x-amz-copy-source-if-match', 'x'), undefined);
   assert.equal(overriding(ruleOf({ header: 'x' }), new HeaderMap(['x-original-url', '/', 'x-http-method', 'PUT'])), undefined);
 });
 

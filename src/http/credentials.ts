@@ -35,15 +35,20 @@ export function concerns({ methods, paths }: CredentialRule, { method, path }: P
   return paths.length === 0 || paths.some((each) => (each.endsWith('*') ? plain.startsWith(each.slice(0, -1)) : plain === each));
 }
 
-/** By which some servers take another method or path than the request's own. */
-const OTHER_METHOD = ['x-http-method-override', 'x-http-method', 'x-method-override'];
-const OTHER_PATH = ['x-original-url', 'x-rewrite-url'];
+/**
+ * By which some servers take another method or path than the request's own, or one path more: what is copied, or where to (of object stores, and WebDAV).
+ * Servers that put fields into variables take underscores for hyphens.
+ */
+const OTHER_METHOD = /^x[-_](?:http[-_]method[-_]override|http[-_]method|method[-_]override)$/;
+const OTHER_PATH = /^(?:x[-_](?:original|rewrite)[-_]url|x[-_][a-z0-9]+[-_](?:copy|rename)[-_]source|destination)$/;
 
 /** The field of a request by which a server may read it as one that the rule is not for; undefined where there is none. */
-export function overriding({ methods, paths }: CredentialRule, headers: HeaderMap): string | undefined {
-  const method = methods.length > 0 && OTHER_METHOD.find((name) => headers.all(name).some((value) => !methods.includes(value)));
-  const path = paths.length > 0 && OTHER_PATH.find((name) => headers.has(name));
-  return method || path || undefined;
+export function overriding({ methods, paths }: CredentialRule, { flat }: HeaderMap): string | undefined {
+  return flat.find((name, i) => {
+    if (i % 2 === 1) return false;
+    const isOtherMethod = methods.length > 0 && OTHER_METHOD.test(name) && !methods.includes(flat[i + 1]!);
+    return isOtherMethod || (paths.length > 0 && OTHER_PATH.test(name));
+  });
 }
 
 /** Whether the client has left the place to the proxy: nothing stands there, or the placeholder. Another token is its own, and stays. */

@@ -24,7 +24,7 @@ export class CorsFilter implements HttpFilter {
   judge({ head, route }: JudgedRequest): Judgement {
     const origin = head.headers.get('origin');
     if (origin === undefined || origin === '') return PASS;
-    const config = route?.filterConfig(this.name, CorsPolicySchema);
+    const config = route?.filterConfig(this.name, CorsPolicySchema, head);
     return config === undefined || config === 'disabled' ? PASS : judgeOrigin(this.#compiled(config), origin, head);
   }
 

@@ -53,7 +53,7 @@ export class ExtAuthzFilter implements HttpFilter {
   }
 
   #asks({ head, route, metadata }: JudgedRequest): boolean {
-    const perRoute = route?.filterConfig(this.name, ExtAuthzPerRouteSchema);
+    const perRoute = route?.filterConfig(this.name, ExtAuthzPerRouteSchema, head);
     if (perRoute === 'disabled' || isDisabled(perRoute, this.name)) return false;
     return this.#enabled(head.random) && this.#asksAbout(metadata);
   }

@@ -60,8 +60,8 @@ export class FaultFilter implements HttpFilter {
   }
 
   /** Undefined for one that does nothing. */
-  #faultOf({ route }: JudgedRequest): Fault | undefined {
-    const config = route?.filterConfig(this.name, HTTPFaultSchema);
+  #faultOf({ route, head }: JudgedRequest): Fault | undefined {
+    const config = route?.filterConfig(this.name, HTTPFaultSchema, head);
     if (config === 'disabled') return undefined;
     const fault = config === undefined ? this.#default : this.#compiled(config);
     return fault.judgement === PASS ? undefined : fault;

@@ -14,10 +14,11 @@ import type {
 import { FilterConfigSchema } from '../../xds/gen/istio/alpn_pb.js';
 import { CREDENTIALS_FILTER } from '../../xds/names.ts';
 import { OBSERVING_FILTERS } from '../../xds/observing.ts';
-import { typeNameOf, unpack } from '../../xds/unpack.ts';
+import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import type { ManagerOptions } from '../options.ts';
 import { CorsFilter } from './cors.ts';
 import { CredentialsFilter } from './credentials.ts';
+import { EnabledByRoute } from './enabled-by-route.ts';
 import { ExtAuthzFilter } from './ext-authz.ts';
 import { FaultFilter } from './fault.ts';
 import type { HttpFilter } from './filter.ts';
@@ -52,7 +53,9 @@ function ownFilter(name: string, where: string): HttpFilter {
 }
 
 function compileRouter(config: HttpFilterConfig, where: string, { upgrades }: ManagerOptions): HttpFilter {
-  const { suppressEnvoyHeaders } = unpack(anyOf(config), RouterSchema, where);
+  const { suppressEnvoyHeaders, upstreamHttpFilters, strictCheckHeaders } = unpack(anyOf(config), RouterSchema, where);
+  if (upstreamHttpFilters.length > 0) unsupported(`${where}.upstream_http_filters`, 'not supported');
+  if (strictCheckHeaders.length > 0) unsupported(`${where}.strict_check_headers`, 'not supported');
   return new RouterFilter(config.name, { envoyHeaders: !suppressEnvoyHeaders }, upgrades);
 }
 
@@ -75,8 +78,8 @@ export function compileFilters(
     if (!compile && !config.isOptional && lacking === 'refuse') {
       throw new SallyportError('xds-unsupported', `${where}: ${type || withoutType(config)} is not supported`);
     }
-    const filter = config.disabled ? undefined : compile?.(config, where, options);
-    if (filter) filters.push(filter);
+    const filter = compile?.(config, where, options);
+    if (filter) filters.push(config.disabled ? new EnabledByRoute(filter) : filter);
   }
   if (!filters.at(-1)?.router)
     throw new SallyportError('xds-invalid', `HTTP connection manager "${statPrefix}": the last filter must be the router`);

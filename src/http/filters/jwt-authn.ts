@@ -51,7 +51,7 @@ export class JwtAuthnFilter implements HttpFilter {
 
   judge(request: JudgedRequest): Judgement {
     const { head, route } = request;
-    const perRoute = route?.filterConfig(this.name, PerRouteConfigSchema);
+    const perRoute = route?.filterConfig(this.name, PerRouteConfigSchema, head);
     if (perRoute === 'disabled' || (this.#bypassesPreflights && isPreflight(head))) return PASS;
     const rule =
       perRoute === undefined ? this.#rules.find(({ matches }) => matches(head)) : unsupported(this.name, 'per-route requirements');

@@ -32,7 +32,7 @@ export class RbacFilter implements HttpFilter {
   }
 
   judge({ head, client, metadata, route, open }: JudgedRequest): Judgement {
-    const perRoute = route?.filterConfig(this.name, RBACPerRouteSchema);
+    const perRoute = route?.filterConfig(this.name, RBACPerRouteSchema, head);
     if (perRoute === 'disabled') return PASS;
     const { enforced, shadow, shadowPrefix } = perRoute === undefined ? this.#engines : this.#ofRoute(perRoute);
     const subject = { head, connection: client, metadata };

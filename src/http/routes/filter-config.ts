@@ -1,8 +1,9 @@
 /** `typed_per_filter_config` of a route and its parents: the nearest entry, decoded once. */
-import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
-import { type Any, anyIs, anyUnpack } from '@bufbuild/protobuf/wkt';
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
+import type { Any } from '@bufbuild/protobuf/wkt';
 import { SallyportError } from '../../lib/errors.ts';
 import { FilterConfigSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { typeNameOf, unpack } from '../../xds/unpack.ts';
 
 export type FilterConfigs = Readonly<Record<string, Any>> | undefined;
 
@@ -22,21 +23,29 @@ export function filterConfig<Desc extends DescMessage>(
   return undefined;
 }
 
+/** Whether the first level that has an entry for the filter enables it, as every entry does that does not say otherwise; undefined where none has one. */
+export function enablesFilter(levels: readonly FilterConfigs[], filter: string): boolean | undefined {
+  const entry = levels.find((level) => level?.[filter])?.[filter];
+  if (!entry || typeNameOf(entry) !== FilterConfigSchema.typeName) return entry && true;
+  return !unpack(entry, FilterConfigSchema, `typed_per_filter_config "${filter}"`).disabled;
+}
+
 function decode<Desc extends DescMessage>(entry: Any, filter: string, schema: Desc): MessageShape<Desc> | 'disabled' | undefined {
   const known = decoded.get(entry);
   if (known?.type === schema.typeName) return known.value as MessageShape<Desc> | 'disabled' | undefined;
-  const value = unpack(entry, filter, schema);
+  const value = read(entry, filter, schema);
   decoded.set(entry, { type: schema.typeName, value });
   return value;
 }
 
-function unpack<Desc extends DescMessage>(entry: Any, filter: string, schema: Desc): MessageShape<Desc> | 'disabled' | undefined {
-  if (anyIs(entry, FilterConfigSchema)) {
-    const wrapper = fromBinary(FilterConfigSchema, entry.value);
-    return wrapper.disabled ? 'disabled' : wrapper.config && unpack(wrapper.config, filter, schema);
+function read<Desc extends DescMessage>(entry: Any, filter: string, schema: Desc): MessageShape<Desc> | 'disabled' | undefined {
+  const where = `typed_per_filter_config "${filter}"`;
+  const type = typeNameOf(entry);
+  if (type === FilterConfigSchema.typeName) {
+    const { disabled, config } = unpack(entry, FilterConfigSchema, where);
+    // An empty one enables the filter as it stands.
+    return disabled ? 'disabled' : config?.typeUrl ? read(config, filter, schema) : undefined;
   }
-  const message = anyUnpack(entry, schema);
-  if (!message)
-    throw new SallyportError('xds-type-mismatch', `typed_per_filter_config "${filter}" is a ${entry.typeUrl}, not a ${schema.typeName}`);
-  return message;
+  if (type !== schema.typeName) throw new SallyportError('xds-type-mismatch', `${where} is a ${entry.typeUrl}, not a ${schema.typeName}`);
+  return unpack(entry, schema, where);
 }

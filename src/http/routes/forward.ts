@@ -147,7 +147,7 @@ function compileWeighted(config: WeightedCluster, context: FormatContext): Clust
       hostRewriteLiteral:
         cluster.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? cluster.hostRewriteSpecifier.value || undefined : undefined,
       metadataMatch: cluster.metadataMatch,
-      filterConfigs: cluster.typedPerFilterConfig,
+      filterConfigs: Object.keys(cluster.typedPerFilterConfig).length > 0 ? cluster.typedPerFilterConfig : undefined,
     };
   });
   const { randomValueSpecifier: source } = config;

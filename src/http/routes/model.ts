@@ -65,7 +65,9 @@ export interface CompiledRoute {
    * The `typed_per_filter_config` entry of an HTTP filter that is nearest to the route (weighted cluster, route, virtual host, configuration), decoded
    * once. `disabled` where it is a FilterConfig that says so. Throws `xds-type-mismatch` if the entry is of another type.
    */
-  filterConfig<Desc extends DescMessage>(filter: string, schema: Desc, choice?: ClusterChoice): MessageShape<Desc> | 'disabled' | undefined;
+  filterConfig<Desc extends DescMessage>(filter: string, schema: Desc, request: RouteRequest): MessageShape<Desc> | 'disabled' | undefined;
+  /** Whether that entry enables a filter that stands disabled in its list; undefined where there is none. */
+  enablesFilter(filter: string, request: RouteRequest): boolean | undefined;
 }
 
 export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction | { readonly kind: 'non-forwarding' };
@@ -124,7 +126,7 @@ export interface ClusterChoice {
   /** `host_rewrite_literal` of the weighted cluster: goes before the route's. */
   readonly hostRewriteLiteral: string | undefined;
   readonly metadataMatch: Metadata | undefined;
-  /** `typed_per_filter_config` of the weighted cluster; read it by `CompiledRoute.filterConfig`. */
+  /** `typed_per_filter_config` of the weighted cluster, if it has any; read it by `CompiledRoute.filterConfig`. */
   readonly filterConfigs: Readonly<Record<string, Any>> | undefined;
 }
 

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { FilterConfigSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { TypedStructSchema } from '../../xds/gen/xds/type/v3/typed_struct_pb.js';
 import { SAMPLE_RECORD } from '../format/testing.ts';
 import { HeaderMap } from '../header-map.ts';
 import { hashRequest } from './hash.ts';
@@ -437,16 +438,51 @@ test('per-route filter configuration: the nearest level, decoded once', () => {
   rc.virtualHosts[0]!.typedPerFilterConfig = {
     f: fault(3),
     off: anyPack(FilterConfigSchema, create(FilterConfigSchema, { disabled: true })),
+    on: anyPack(FilterConfigSchema, create(FilterConfigSchema, { config: {} })),
+    struct: anyPack(
+      TypedStructSchema,
+      create(TypedStructSchema, { typeUrl: `type.googleapis.com/${HTTPFaultSchema.typeName}`, value: { max_active_faults: 4 } }),
+    ),
   };
-  const route = compileRouteConfiguration(rc).match(request('/'))!;
-  const first = route.filterConfig('f', HTTPFaultSchema);
+  const asked = request('/');
+  const route = compileRouteConfiguration(rc).match(asked)!;
+  const first = route.filterConfig('f', HTTPFaultSchema, asked);
   assert.equal(first !== 'disabled' && first?.maxActiveFaults, 3);
-  assert.equal(route.filterConfig('f', HTTPFaultSchema), first);
-  const outer = route.filterConfig('g', HTTPFaultSchema);
+  assert.equal(route.filterConfig('f', HTTPFaultSchema, asked), first);
+  const outer = route.filterConfig('g', HTTPFaultSchema, asked);
   assert.equal(outer !== 'disabled' && outer?.maxActiveFaults, 2);
-  assert.equal(route.filterConfig('off', HTTPFaultSchema), 'disabled');
-  assert.equal(route.filterConfig('none', HTTPFaultSchema), undefined);
-  assert.throws(() => route.filterConfig('f', FilterConfigSchema), { code: 'xds-type-mismatch' });
+  assert.equal(route.filterConfig('off', HTTPFaultSchema, asked), 'disabled');
+  assert.equal(route.filterConfig('none', HTTPFaultSchema, asked), undefined);
+  assert.equal(route.filterConfig('on', HTTPFaultSchema, asked), undefined);
+  const written = route.filterConfig('struct', HTTPFaultSchema, asked);
+  assert.equal(written !== 'disabled' && written?.maxActiveFaults, 4);
+  assert.throws(() => route.filterConfig('f', FilterConfigSchema, asked), { code: 'xds-type-mismatch' });
+  assert.deepEqual(
+    ['f', 'off', 'on', 'none'].map((name) => route.enablesFilter(name, asked)),
+    [true, false, true, undefined],
+  );
+});
+
+test('per-route filter configuration: that of the weighted cluster which is chosen is the nearest', () => {
+  const fault = (percent: number) => anyPack(HTTPFaultSchema, create(HTTPFaultSchema, { maxActiveFaults: percent }));
+  const clusters = [
+    { name: 'plain', weight: 1 },
+    { name: 'own', weight: 1 },
+  ];
+  const rc = config({
+    virtualHosts: [{ name: 'v', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { weightedClusters: { clusters } } }] }],
+  });
+  rc.typedPerFilterConfig = { f: fault(1) };
+  const { action } = rc.virtualHosts[0]!.routes[0]!;
+  assert.ok(action.case === 'route' && action.value.clusterSpecifier.case === 'weightedClusters');
+  action.value.clusterSpecifier.value.clusters[1]!.typedPerFilterConfig = { f: fault(2) };
+  const table = compileRouteConfiguration(rc);
+  const found = [0, 1].map((random) => {
+    const asked = { ...request('/'), random };
+    const own = table.match(asked)!.filterConfig('f', HTTPFaultSchema, asked);
+    return own !== 'disabled' && own?.maxActiveFaults;
+  });
+  assert.deepEqual(found, [1, 2]);
 });
 
 test('what is not supported is refused with its place', () => {

@@ -2,7 +2,6 @@
  * Compiles a route configuration into the table that every request is looked up in: by the data plane and by simulation alike. Pure: what is random comes
  * with the request.
  */
-import type { DescMessage } from '@bufbuild/protobuf';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import {
@@ -14,7 +13,7 @@ import {
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { originsOf, refusalOf } from '../../xds/match/metadata.ts';
 import type { FormatContext } from '../format/operator.ts';
-import { filterConfig } from './filter-config.ts';
+import { enablesFilter, filterConfig } from './filter-config.ts';
 import { compileForward } from './forward.ts';
 import { compileRuntimeFraction } from './fraction.ts';
 import { compileHeaderMatchers } from './header.ts';
@@ -196,7 +195,10 @@ function compileRoute(
     request: compileMutations(route.requestHeadersToAdd, route.requestHeadersToRemove, context),
     response: compileMutations(route.responseHeadersToAdd, route.responseHeadersToRemove, context),
   };
+  const action = compileAction(route, path, parent, host, context);
   const configs = [route.typedPerFilterConfig, host.typedPerFilterConfig, parent.typedPerFilterConfig];
+  const differs = action.kind === 'forward' && action.clusters.some(({ filterConfigs }) => filterConfigs);
+  const configsFor = (request: RouteRequest) => (differs ? [action.choose(request)?.filterConfigs, ...configs] : configs);
   return {
     name: route.name,
     virtualHost,
@@ -204,13 +206,13 @@ function compileRoute(
     metadata: route.metadata,
     origins: originsOf(route.metadata),
     decoratorOperation: route.decorator?.operation ?? '',
-    action: compileAction(route, path, parent, host, context),
+    action,
     requestMutations: order(own.request, mutations.request),
     responseMutations: order(own.response, mutations.response),
     includeRequestAttemptCount: host.includeRequestAttemptCount,
     includeAttemptCountInResponse: host.includeAttemptCountInResponse,
-    filterConfig: <Desc extends DescMessage>(filter: string, schema: Desc, choice?: { filterConfigs: (typeof configs)[0] | undefined }) =>
-      filterConfig(choice?.filterConfigs ? [choice.filterConfigs, ...configs] : configs, filter, schema),
+    filterConfig: (filter, schema, request) => filterConfig(configsFor(request), filter, schema),
+    enablesFilter: (filter, request) => enablesFilter(configsFor(request), filter),
   };
 }
 
@@ -306,5 +308,6 @@ function tlsRedirectRoute(virtualHost: CompiledVirtualHost): CompiledRoute {
     includeRequestAttemptCount: false,
     includeAttemptCountInResponse: false,
     filterConfig: () => undefined,
+    enablesFilter: () => undefined,
   };
 }

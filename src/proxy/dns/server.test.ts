@@ -56,6 +56,27 @@ test('localhost is both loopback addresses, over UDP and TCP; while nobody has s
   assert.deepEqual(await codes(), [0, 0, 0, 0]);
 });
 
+test('a name server that is this one is not asked, by whichever address it is told', async (t) => {
+  let asked = 0;
+  const lookup = () => {
+    asked++;
+    return [];
+  };
+  const names = { lookup, declares: () => true, size: 1 };
+  const at = (port: number, upstreams: readonly string[]) =>
+    createDnsServer({ address: { ip: 'localhost', port }, names: () => names, upstreams, now: () => 0, log: () => undefined });
+  const before = await at(0, []);
+  const { port } = before.address;
+  before.close();
+  const server = await at(port, [`127.0.0.1:${port}`, `[::1]:${port}`]);
+  t.after(() => server.close());
+  const tcp = connect(port, '127.0.0.1');
+  t.after(() => tcp.destroy());
+  tcp.write(query(3));
+  const [reply] = (await once(tcp, 'data')) as [Buffer];
+  assert.deepEqual([reply.readUInt16BE(4) & 15, asked], [2, 1]);
+});
+
 const query = (id: number): Buffer => {
   const message = encode({ type: 'query', id, questions: [{ type: 'A', name: 'a.example' }] });
   return Buffer.concat([Buffer.from([message.length >> 8, message.length & 255]), message]);

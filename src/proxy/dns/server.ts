@@ -64,10 +64,12 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
   const timeoutMs = options.timeoutMs ?? 3000;
   let pending = 0;
   /** Where it answers. */
-  let own = options.address;
+  let own: readonly Address[] = [options.address];
 
   function upstreams(): Address[] {
-    return (options.upstreams ?? conf().servers).map(parseServer).filter(({ ip, port }) => ip !== own.ip || port !== own.port);
+    return (options.upstreams ?? conf().servers)
+      .map(parseServer)
+      .filter((server) => !own.some(({ ip, port }) => ip === server.ip && port === server.port));
   }
 
   function handle(message: Buffer, tcp: boolean, client: Address, answer: Answer): void {
@@ -158,9 +160,9 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
     });
     tcp.on('error', (error) => options.log(`DNS: ${error.message}`));
   }
-  if (!options.contained) own = { ip: options.address.ip, port: udps[0]!.address().port };
+  if (!options.contained) own = udps.map((udp) => udp.address()).map(({ address: ip, port }) => ({ ip, port }));
   return {
-    address: own,
+    address: { ip: options.address.ip, port: own[0]!.port },
     close() {
       for (const udp of udps) udp.close();
       for (const tcp of tcps) tcp.close();

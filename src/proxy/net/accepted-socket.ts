@@ -139,8 +139,10 @@ export class AcceptedSocket extends EventEmitter implements StreamSocket {
     if (this._handle.reset(closed) !== 0) this._handle.close(closed);
   }
 
-  /** The connection as a `net.Socket`, which owns it from now on. */
+  /** The connection as a `net.Socket`, which owns it from now on; of one that is over, a socket that is over too. */
   toNodeSocket(): Socket {
+    // A handle that is closed never tells another owner so.
+    if (this.destroyed) return new Socket().destroy();
     if (this.#givenAway) throw new Error('the connection has a net.Socket already');
     this.pause();
     this.#givenAway = true;
@@ -149,6 +151,8 @@ export class AcceptedSocket extends EventEmitter implements StreamSocket {
     const options: object = { handle, allowHalfOpen, pauseOnCreate: true, readable: true, writable: true };
     const socket = new Socket(options);
     for (const bytes of this.#unread.reverse()) socket.unshift(bytes);
+    // As here, errors that nobody listens for end the connection alone, and not the process.
+    socket.on('error', () => undefined);
     return socket;
   }
 

@@ -288,3 +288,20 @@ for (const kind of KINDS) {
     });
   }
 }
+
+test('a bare connection has its errors heard also once it is a net.Socket, and one that is closed makes none that stays open', async (t) => {
+  const { peer, accepted } = await pair(t, 'bare tcp', 'handle');
+  const socket = nodeSocket(accepted);
+  // Not by `once`, which would hear the error.
+  const hadError = new Promise((resolve) => socket.on('close', resolve));
+  peer.resetAndDestroy();
+  socket.resume();
+  assert.equal(await hadError, true);
+
+  const other = await pair(t, 'bare tcp', 'handle');
+  const gone = once(other.accepted, 'close');
+  other.accepted.destroy();
+  const late = nodeSocket(other.accepted);
+  assert.equal(late.destroyed, true);
+  await Promise.all([gone, once(late, 'close')]);
+});

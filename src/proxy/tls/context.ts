@@ -11,7 +11,15 @@ import {
 import type { CommonTlsContext } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { METADATA_EXCHANGE_ALPN } from '../../xds/observing.ts';
 import { unsupported } from '../../xds/unpack.ts';
-import { type KeyPair, type MaterialStore, readPair, readTrust, SECRET_MISSING, type TrustMaterial } from './material.ts';
+import {
+  type KeyPair,
+  type MaterialStore,
+  readPair,
+  readTrust,
+  refuseUnsupported,
+  SECRET_MISSING,
+  type TrustMaterial,
+} from './material.ts';
 import { compileSanMatchers, type Expectation } from './verify.ts';
 
 export interface ReadyContext {
@@ -83,6 +91,8 @@ export class TlsContext {
   readonly #validation: { config: CertificateValidationContext | undefined; secret: string | undefined };
   #generation = -1;
   #state: TlsState = { missing: SECRET_MISSING };
+  /** That OpenSSL took. */
+  #lastPairs: readonly KeyPair[] | undefined;
 
   constructor(config: CommonTlsContext | undefined, store: MaterialStore, where: string, sessionIdContext?: string) {
     this.#config = config;
@@ -93,8 +103,11 @@ export class TlsContext {
     this.#validation = validationSource(config, where);
     if (config?.customHandshaker) unsupported(`${where}.custom_handshaker`, 'not supported');
     if (config?.tlsCertificateProviderInstance) unsupported(`${where}.tls_certificate_provider_instance`, 'not supported');
+    const { config: validation } = this.#validation;
+    if (!validation) return;
+    refuseUnsupported(validation, `${where}.validation_context`);
     // Bad matchers are refused with the resource, not at the first handshake.
-    if (this.#validation.config) compileSanMatchers(this.#validation.config, where);
+    compileSanMatchers(validation, where);
   }
 
   /** Without that by which metadata would be exchanged. */
@@ -123,30 +136,47 @@ export class TlsContext {
     const id = contentId(pairs, trust);
     if ('id' in this.#state && this.#state.id === id) return this.#state;
     try {
-      const secureContext = createSecureContext({
-        ...this.#base,
-        ...(pairs.length > 0
-          ? { cert: pairs.map(({ chain }) => chain), key: pairs.map(({ key, passphrase }) => ({ pem: key, passphrase })) }
-          : {}),
-        ca: trust?.ca ?? [],
-        ...(trust?.crl ? { crl: trust.crl } : {}),
-      });
-      const { config } = trust ?? {};
-      return {
-        secureContext,
-        id,
-        hasCertificate: pairs.length > 0,
-        verifies: trust?.ca !== undefined && config?.trustChainVerification !== TrustChain.ACCEPT_UNTRUSTED,
-        expected: {
-          sans: config ? compileSanMatchers(config, this.#where) : [],
-          hashes: config?.verifyCertificateHash.map((hash) => hash.replaceAll(':', '').toLowerCase()) ?? [],
-          spki: config?.verifyCertificateSpki ?? [],
-        },
-      };
+      return this.#made(pairs, trust, id);
     } catch (error) {
-      // Of a certificate and a key that are replaced one after the other the last good pair stays.
-      return 'secureContext' in this.#state ? this.#state : { missing: messageOf(error) };
+      return this.#withLastPairs(trust) ?? { missing: messageOf(error) };
     }
+  }
+
+  /** Of a certificate and a key that are replaced one after the other the last good pair stays; whom it lets in is what is in force now. */
+  #withLastPairs(trust: TrustMaterial | undefined): TlsState | undefined {
+    if (!this.#lastPairs) return undefined;
+    const id = contentId(this.#lastPairs, trust);
+    if ('id' in this.#state && this.#state.id === id) return this.#state;
+    try {
+      return this.#made(this.#lastPairs, trust, id);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Throws where OpenSSL does not take it. */
+  #made(pairs: readonly KeyPair[], trust: TrustMaterial | undefined, id: string): TlsState {
+    const secureContext = createSecureContext({
+      ...this.#base,
+      ...(pairs.length > 0
+        ? { cert: pairs.map(({ chain }) => chain), key: pairs.map(({ key, passphrase }) => ({ pem: key, passphrase })) }
+        : {}),
+      ca: trust?.ca ?? [],
+      ...(trust?.crl ? { crl: trust.crl } : {}),
+    });
+    const { config } = trust ?? {};
+    this.#lastPairs = pairs;
+    return {
+      secureContext,
+      id,
+      hasCertificate: pairs.length > 0,
+      verifies: trust?.ca !== undefined && config?.trustChainVerification !== TrustChain.ACCEPT_UNTRUSTED,
+      expected: {
+        sans: config ? compileSanMatchers(config, this.#where) : [],
+        hashes: config?.verifyCertificateHash.map((hash) => hash.replaceAll(':', '').toLowerCase()) ?? [],
+        spki: config?.verifyCertificateSpki ?? [],
+      },
+    };
   }
 
   #pairs(): KeyPair[] | { readonly missing: string } {

@@ -6,10 +6,11 @@ import type { Minter } from '../../lib/contained.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
 import { SYSTEM_BUNDLES } from '../../lib/system-bundles.ts';
-import type { DataSource } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { type DataSource, DataSourceSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { CertificateValidationContext, TlsCertificate } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import { type Secret, SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { interceptedHost } from '../../xds/names.ts';
+import { unsupported } from '../../xds/unpack.ts';
 
 /** Envoy's words for a secret that has not come (yet). */
 export const SECRET_MISSING = 'Secret is not supplied by SDS';
@@ -61,8 +62,9 @@ export class MaterialStore {
     return this.#secrets.values();
   }
 
-  /** Throws `xds-invalid` if certificate and key do not belong together or do not parse; the last good secret then stays. */
+  /** Throws `xds-invalid` if certificate and key do not belong together or do not parse, `xds-unsupported` for validation that is not done; the last good secret then stays. */
   set(secret: Secret): void {
+    if (secret.type.case === 'validationContext') refuseUnsupported(secret.type.value, `secret "${secret.name}".validation_context`);
     checkSecret(secret, (source) => this.read(source));
     this.#secrets.set(secret.name, secret);
     this.generation++;
@@ -169,14 +171,24 @@ export function readTrust(
   config: CertificateValidationContext,
   read: (source: DataSource | undefined) => Source,
 ): TrustMaterial | { readonly missing: string } {
-  const ca = config.trustedCa && read(config.trustedCa);
+  const authorities = config.trustedCa ?? (config.systemRootCerts && SYSTEM_AUTHORITIES);
+  const ca = authorities && read(authorities);
   if (ca && 'missing' in ca) return ca;
   const crl = config.crl && read(config.crl);
   if (crl && 'missing' in crl) return crl;
-  return { ca: ca?.bytes ?? (config.systemRootCerts ? systemRoots() : undefined), crl: crl?.bytes, config };
+  return { ca: ca?.bytes, crl: crl?.bytes, config };
 }
 
-function systemRoots(): Buffer | undefined {
-  const source = load(SYSTEM_BUNDLES[0]!);
-  return 'bytes' in source ? source.bytes : undefined;
+/** The first stands for whichever the system has. */
+const SYSTEM_AUTHORITIES = create(DataSourceSchema, { specifier: { case: 'filename', value: SYSTEM_BUNDLES[0]! } });
+
+/** Throws `xds-unsupported` for what would let fewer peers in and is not done. */
+export function refuseUnsupported(config: CertificateValidationContext, where: string): void {
+  const refused: readonly (readonly [given: unknown, field: string])[] = [
+    [config.customValidatorConfig, 'custom_validator_config'],
+    [config.caCertificateProviderInstance, 'ca_certificate_provider_instance'],
+    [config.maxVerifyDepth !== undefined, 'max_verify_depth'],
+    [config.requireSignedCertificateTimestamp, 'require_signed_certificate_timestamp'],
+  ];
+  for (const [given, field] of refused) if (given) unsupported(`${where}.${field}`, 'not supported');
 }

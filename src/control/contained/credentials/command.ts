@@ -11,10 +11,17 @@ export function commandSource(command: readonly string[], ttlMs: number, options
   const [program = '', ...rest] = command;
   const settings = { env: { ...environment }, timeout: COMMAND_TIMEOUT_MS, maxBuffer: MOST_BYTES, signal };
   return remembered((done) => {
-    const child = execFile(program, rest, settings, (error, output) => {
-      done(error ? { value: failure(program, error), lifeMs: FAILED_MS } : outputOf(output, program, ttlMs, date(), read));
-    });
-    child.stdin?.end();
+    const fail = (error: Error) => done({ value: failure(program, error), lifeMs: FAILED_MS });
+    try {
+      const child = execFile(program, rest, settings, (error, output) => {
+        if (error) fail(error);
+        else done(outputOf(output, program, ttlMs, date(), read));
+      });
+      child.stdin?.end();
+    } catch (error) {
+      // Most of what the system refuses is thrown.
+      fail(error as Error);
+    }
   }, now);
 }
 

@@ -101,6 +101,9 @@ test('a command that fails is not run for each call, and nothing of what it prin
     'no: sh ended with exit code 7',
   );
   assert.equal(await asked(sourceOf({ from: { command: ['/none/such'] } }, options)), 'no: /none/such cannot be run: ENOENT');
+  // What Node throws where others are told.
+  const thrown = sourceOf({ from: { command: ['/dev/null/such'] } }, options);
+  for (let call = 1; call <= 2; call++) assert.equal(await asked(thrown), 'no: /dev/null/such cannot be run: ENOTDIR');
 });
 
 test('a value is given for its host alone, and what is wrong is said once', () => {
