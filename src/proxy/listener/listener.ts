@@ -86,7 +86,7 @@ export class ProxyListener implements ConnectionTaker {
     const owner = { listener: this as ProxyListener };
     for (const handle of handed[`${address.ip}:${address.port}`] ?? []) {
       const server = await listenOn(handle, address, (socket) => owner.listener.#accept(socket));
-      this.#sockets.push({ server, owner });
+      this.#sockets.push(this.#listening(server, owner));
     }
   }
 
@@ -102,6 +102,11 @@ export class ProxyListener implements ConnectionTaker {
       },
       (socket) => owner.listener.#accept(socket),
     );
+    return this.#listening(server, owner);
+  }
+
+  /** What goes wrong as it accepts (no descriptors are left) is logged, and it goes on. */
+  #listening(server: Server, owner: ListeningSocket['owner']): ListeningSocket {
     server.on('error', (error) => this.#env.log('error', `listener "${owner.listener.name}": ${error.message}`));
     return { server, owner };
   }
