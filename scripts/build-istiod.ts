@@ -29,7 +29,11 @@ export function buildIstiod(): string {
       stdio: ['ignore', 2, 2],
       env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod' },
     });
-  go('mod', 'tidy', '-e');
+  try {
+    go('mod', 'tidy', '-e');
+  } catch {
+    // What only tests of its dependencies need may be missing: what the program lacks the build says.
+  }
   go('build', '-trimpath', '-ldflags', '-s -w', '-o', binary, 'istio.io/istio/pilot/cmd/pilot-discovery');
   return binary;
 }
