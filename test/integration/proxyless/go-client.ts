@@ -21,3 +21,5 @@ export function builtGoClient(): string {
   execFileSync('go', ['build', '-o', binary, '.'], { cwd: folder, stdio: ['ignore', 2, 2], env });
   return binary;
 }
+
+if (import.meta.main) console.log(builtGoClient());
