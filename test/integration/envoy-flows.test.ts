@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
 import type { Dropped, Flow } from '../../src/flows/flow.ts';
+import { hostHere } from '../support/egress-text.ts';
 import { freePort, Program } from './cli/program.ts';
 
 const envoy = findEnvoy();
@@ -19,16 +20,7 @@ const ROUTER = '127.0.141.1';
 const HTTP_PORT = 18080;
 const TCP_PORT = 15432;
 
-const files = (http: number, tcp: number) => `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: www, namespace: default }
-spec:
-  hosts: [www.example.com]
-  resolution: STATIC
-  location: MESH_EXTERNAL
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${http} } }]
+const files = (http: number, tcp: number) => `${hostHere('www', 'www.example.com', http)}
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

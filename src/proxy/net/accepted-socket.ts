@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import type { AcceptedHandle, StreamInternals } from './internals.ts';
+import { systemError } from './socket-side.ts';
 import type { StreamSocket } from './stream-socket.ts';
 
 export class AcceptedSocket extends EventEmitter implements StreamSocket {
@@ -207,9 +208,4 @@ function named(ask: (address: NamedAddress) => number): NamedAddress {
   const address: NamedAddress = {};
   ask(address);
   return address;
-}
-
-export function systemError(code: number, call: string): Error {
-  const name = getSystemErrorName(code);
-  return Object.assign(new Error(`${call} ${name}`), { code: name, errno: code, syscall: call });
 }

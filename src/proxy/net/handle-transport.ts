@@ -7,7 +7,7 @@ import { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
 import type { Address } from '../types.ts';
 import type { StreamHandle, StreamInternals, WriteRequest } from './internals.ts';
-import { addressOf, HIGH_WATER, hearClose, hearEnd, IdleTimer, resetSocket } from './socket-side.ts';
+import { addressOf, HIGH_WATER, hearClose, hearEnd, IdleTimer, resetSocket, systemError } from './socket-side.ts';
 import type { StreamSocket } from './stream-socket.ts';
 import type { ByteReader, Transport, TransportEvents } from './transport.ts';
 
@@ -265,8 +265,7 @@ export class HandleTransport implements Transport {
   }
 
   #fail(code: number, call: 'read' | 'write'): void {
-    const name = getSystemErrorName(code);
-    this.#socket.destroy(Object.assign(new Error(`${call} ${name}`), { code: name, errno: code, syscall: call }));
+    this.#socket.destroy(systemError(code, call));
   }
 }
 

@@ -1,6 +1,7 @@
 /** What both transports make of a socket in the same way. */
 
 import { TLSSocket } from 'node:tls';
+import { getSystemErrorName } from 'node:util';
 import type { Address } from '../types.ts';
 import type { StreamSocket } from './stream-socket.ts';
 import type { TransportEvents } from './transport.ts';
@@ -69,4 +70,10 @@ export function resetSocket(socket: StreamSocket): void {
   if (socket.destroyed) return;
   if (socket instanceof TLSSocket || socket.remoteAddress === undefined) socket.destroy();
   else socket.resetAndDestroy();
+}
+
+/** What the system says of a call on a stream handle, as Node has it. @param code negative */
+export function systemError(code: number, call: string): Error {
+  const name = getSystemErrorName(code);
+  return Object.assign(new Error(`${call} ${name}`), { code: name, errno: code, syscall: call });
 }

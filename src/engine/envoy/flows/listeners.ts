@@ -123,28 +123,37 @@ function addToChain({ filters }: FilterChain): void {
 function tellingManager(manager: HttpConnectionManager): HttpConnectionManager {
   manager.accessLogOptions ??= create(HttpConnectionManager_HcmAccessLogOptionsSchema);
   const options = manager.accessLogOptions;
-  if (!options.flushAccessLogOnNewRequest && !manager.flushAccessLogOnNewRequest)
-    for (const log of manager.accessLog) log.filter = without(AccessLogType.DownstreamStart, log.filter);
-  manager.accessLog.push(flowLog(ended(AccessLogType.DownstreamStart, AccessLogType.DownstreamEnd)));
+  const tellsBeginnings = options.flushAccessLogOnNewRequest || manager.flushAccessLogOnNewRequest;
+  addLog(manager, options, tellsBeginnings, AccessLogType.DownstreamStart, AccessLogType.DownstreamEnd);
   options.flushAccessLogOnNewRequest = true;
-  // Envoy takes the old fields or the new ones.
   manager.flushAccessLogOnNewRequest = false;
-  if (manager.accessLogFlushInterval) options.accessLogFlushInterval ??= manager.accessLogFlushInterval;
-  delete manager.accessLogFlushInterval;
   return manager;
 }
 
 function tellingProxy(proxy: TcpProxy): TcpProxy {
   proxy.accessLogOptions ??= create(TcpProxy_TcpAccessLogOptionsSchema);
   const options = proxy.accessLogOptions;
-  if (!options.flushAccessLogOnConnected && !proxy.flushAccessLogOnConnected)
-    for (const log of proxy.accessLog) log.filter = without(AccessLogType.TcpUpstreamConnected, log.filter);
-  proxy.accessLog.push(flowLog(ended(AccessLogType.TcpUpstreamConnected, AccessLogType.TcpConnectionEnd)));
+  const tellsBeginnings = options.flushAccessLogOnConnected || proxy.flushAccessLogOnConnected;
+  addLog(proxy, options, tellsBeginnings, AccessLogType.TcpUpstreamConnected, AccessLogType.TcpConnectionEnd);
   options.flushAccessLogOnConnected = true;
   proxy.flushAccessLogOnConnected = false;
-  if (proxy.accessLogFlushInterval) options.accessLogFlushInterval ??= proxy.accessLogFlushInterval;
-  delete proxy.accessLogFlushInterval;
   return proxy;
+}
+
+type Interval = Pick<HttpConnectionManager, 'accessLogFlushInterval'>;
+
+/** Envoy takes the old fields or the new ones: what the filter has as an old one goes to the options. @param tellsBeginnings its logs hear of them already */
+function addLog(
+  filter: Interval & Pick<HttpConnectionManager, 'accessLog'>,
+  options: Interval,
+  tellsBeginnings: boolean,
+  begin: AccessLogType,
+  end: AccessLogType,
+): void {
+  if (!tellsBeginnings) for (const log of filter.accessLog) log.filter = without(begin, log.filter);
+  filter.accessLog.push(flowLog(ended(begin, end)));
+  if (filter.accessLogFlushInterval) options.accessLogFlushInterval ??= filter.accessLogFlushInterval;
+  delete filter.accessLogFlushInterval;
 }
 
 /** Logs of others hear of no beginnings that they did not hear of before. */
