@@ -1,5 +1,5 @@
 /**
- * What of Node's internals the transport on stream handles rests on. Every use is here, in `handle-transport.ts` and in `accepted-socket.ts`; docs/decisions/transport.md lists them with
+ * What of Node's internals the transport on stream handles rests on. Every use is here, in `handle-transport.ts`, `accepted-socket.ts` and `accept.ts`; docs/decisions/transport.md lists them with
  * the Node that has them. What is not as expected here is not used.
  */
 import type { Server } from 'node:net';
