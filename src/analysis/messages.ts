@@ -195,7 +195,7 @@ export const MESSAGES = {
   SP1010: warning('FieldWithoutEffect', 'A field is accepted here but has no effect.'),
   SP1011: error('TcpServicesCollide', 'Two TCP services claim one address and port: only the older is served.'),
   SP1012: info('HostNeverReached', 'A host of a Gateway or VirtualService that no traffic can reach.'),
-  SP1013: warning('ServerNameNotVerified', 'TLS origination does not verify the server’s name.'),
+  SP1013: warning('ServerNameNotVerified', 'TLS origination does not verify the server’s certificate, or for which name it is.'),
   SP1014: error('MeshTlsToExternalServer', 'ISTIO_MUTUAL reaches a server outside the mesh, which cannot answer it.'),
   SP1015: error('GatewayLoop', 'A route on the gateway leads back to the same gateway.'),
   SP1016: error(

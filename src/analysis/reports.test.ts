@@ -31,6 +31,7 @@ const server = (protocol: string, hosts: string, more = '') =>
   `- {port: {number: 443, name: s, protocol: ${protocol}}, hosts: [${hosts}]${more}}`;
 const ENDS_MUTUAL = ', tls: {mode: ISTIO_MUTUAL}';
 const HTTP_TO_443 = `http:\n${HTTP_TO_GATEWAY.replace('port: {number: 80}', 'port: {number: 443}')}\n${HTTP_OUT.replace('port: 80}', 'port: 443}')}`;
+const TO_443 = '{number: 80, name: http, protocol: HTTP, targetPort: 443}';
 const TCP_OUT = `tcp:\n- {match: [{gateways: [istio-system/out], port: 443}], route: [{destination: {host: ${HOST}, port: {number: 443}}}]}`;
 const NAMED = `{mode: ISTIO_MUTUAL, sni: ${HOST}}`;
 const mutual = (protocol: string, hosts = HOST) => REGISTRY_ONLY + entry(`${HTTP}, ${TLS}`) + gateway(server(protocol, hosts, ENDS_MUTUAL));
@@ -193,6 +194,24 @@ describe('rules and policies', () => {
       wrong: entry(HTTP) + gateway(HTTP_SERVER) + routes(`gateways: [mesh]\nhttp:\n${HTTP_OUT}`),
       right: entry(HTTP) + gateway(HTTP_SERVER) + istio('VirtualService', `http:\n${HTTP_OUT}`),
     },
+  });
+
+  test('a targetPort counts beside resolution NONE, too', () => {
+    const to443 = entry(TO_443, 'resolution: NONE');
+    assert.deepEqual(
+      codesOf(
+        to443 + policy(`tls: {mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}], caCertificates: /etc/ssl/certs/ca-certificates.crt}`),
+      ),
+      [],
+    );
+    assert.ok(codesOf(to443).includes('SP1036'));
+  });
+
+  test('SP1013: names of the ServiceEntry are verified where the rule has none', () => {
+    const named = policy(`tls: {mode: SIMPLE, sni: ${HOST}, caCertificates: system}`);
+    assert.ok(codesOf(entry(TO_443) + named).includes('SP1013'));
+    assert.ok(!codesOf(entry(TO_443, `subjectAltNames: [${HOST}]`) + named).includes('SP1013'));
+    assert.ok(!codesOf(entry(TO_443) + policy('tls: {mode: SIMPLE, caCertificates: system}')).includes('SP1013'));
   });
 
   test('SP1056: what the mesh upgrades on the way out', () => {

@@ -323,7 +323,7 @@ function virtualService(given: string, destinations: readonly Destination[], { e
 
 /** For the gateway alone, in whose namespace it stands. */
 function destinationRule(host: string, ports: readonly number[]): object {
-  const portLevelSettings = ports.map((number) => ({ port: { number }, tls: { mode: 'SIMPLE', sni: host } }));
+  const portLevelSettings = ports.map((number) => ({ port: { number }, tls: { mode: 'SIMPLE', sni: host, subjectAltNames: [host] } }));
   return { host, exportTo: ['.'], trafficPolicy: { portLevelSettings } };
 }
 

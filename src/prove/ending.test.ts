@@ -54,6 +54,15 @@ test('TLS that the next proxy takes out of the TLS around it reaches the server'
   assert.match(endingOf(TLS, { hops: [hop('tcp', wrapping), hop('http', undefined, ended)], outcome: reply })?.because ?? '', /in plain/);
 });
 
+test('a server that may be one of the mesh may take the mesh’s own TLS', () => {
+  const trace = upstream([hop('http', sent(TLS, { originates: originated('mesh') }))]);
+  assert.equal(endingOf(HTTP, trace)?.status, 503);
+  assert.equal(
+    endingOf(HTTP, trace, (cluster, ip) => cluster === 'c' && ip === undefined),
+    undefined,
+  );
+});
+
 test('where the server speaks first, a proxy that waits for the client hangs the connection', () => {
   const BYTES: Payload = { tls: undefined, http: undefined };
   const ending = (port: number) => endingOf(BYTES, upstream([{ ...hop('tcp', sent(BYTES, { port })), waitsOn: port }]));

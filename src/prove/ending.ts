@@ -23,8 +23,15 @@ export function isAllocated(ip: string): boolean {
   return ALLOCATED.some((range) => cidrCovers(range, ip));
 }
 
-/** Undefined where the trace's outcome is what the application sees. `sent` is what it sends. */
-export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | undefined {
+/**
+ * Undefined where the trace's outcome is what the application sees, or nobody knows. `sent` is what it sends, `mayHaveIdentity`: whether a
+ * cluster's server at an address (undefined: known by its name alone) may be one of the mesh, though no workload here is it.
+ */
+export function endingOf(
+  sent: Payload,
+  { hops, outcome }: Trace,
+  mayHaveIdentity: (cluster: string, ip: string | undefined) => boolean = () => false,
+): Ending | undefined {
   const silent = hops[0]?.waitsOn;
   const known = silent === undefined ? undefined : PLAIN_STARTS.get(silent);
   if (known?.serverFirst)
@@ -43,6 +50,7 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
   if (outcome.kind !== 'upstream') return undefined;
   const { endpoint, port, payload } = outcome;
   if (outermost?.originates.verifies === 'mesh') {
+    if (mayHaveIdentity(outermost.cluster, endpoint?.ip)) return undefined;
     const because = 'no server outside the mesh has an identity of it: the handshake of its mutual TLS fails';
     return {
       status: failed,
@@ -73,6 +81,7 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
 
 interface Layer {
   readonly proxy: string;
+  readonly cluster: string;
   readonly originates: OriginatedTls;
 }
 
@@ -88,11 +97,11 @@ export function tlsLayers({ tls }: Payload, hops: Trace['hops']): TlsLayers {
   // From the outside in.
   const layers: (Layer | 'application')[] = tls === undefined ? [] : ['application'];
   let wrapper: string | undefined;
-  for (const { proxy, steps, next } of hops) {
+  for (const { proxy, cluster, steps, next } of hops) {
     if (steps.some(({ kind, text }) => kind === 'tls' && text.endsWith('ends here'))) layers.shift();
     if (next?.originates === undefined) continue;
     if (layers.at(-1) === 'application') wrapper = proxy;
-    layers.unshift({ proxy, originates: next.originates });
+    layers.unshift({ proxy, cluster, originates: next.originates });
   }
   const [first] = layers;
   return {

@@ -50,7 +50,19 @@ export function wayOf(files: SimulatedFiles, target: CallTarget, caller: Caller)
   const from = bare || name === 'plain' ? undefined : (unnamed(files, name) ?? files.proxy(name));
   const client = { source: bare?.identity.addresses[0], known: resolved(files, from, target.host, bare?.identity.namespace ?? '') };
   const way = withLines(follow(files.simulated, from, target, caller, client), files);
-  return { ...way, from: name, withoutSidecar: bare?.why, ending: endingOf(target.payload, way.trace) };
+  return {
+    ...way,
+    from: name,
+    withoutSidecar: bare?.why,
+    ending: endingOf(target.payload, way.trace, (...server) => mayHaveIdentity(files, ...server)),
+  };
+}
+
+/** Servers of a ServiceEntry of the mesh (MESH_INTERNAL) may have proxies of their own, but for those that are workloads here without one. */
+function mayHaveIdentity({ mesh: { registry }, bare }: SimulatedFiles, cluster: string, ip: string | undefined): boolean {
+  const services = registry.services.filter(({ hostname }) => hostname === cluster.split('|')[3]);
+  const inside = services.length > 0 && services.every(({ registry, meshExternal }) => registry === 'External' && !meshExternal);
+  return inside && !bare.some(({ identity }) => ip !== undefined && identity.addresses.includes(ip));
 }
 
 /** The proxy of a caller that `verify` has made up for workloads which the files do not name. */

@@ -286,7 +286,7 @@ export const EGRESS_MENDS: readonly Mend[] = [
 function originated(): string {
   return istio(
     'DestinationRule',
-    `host: ${HOST}\ntrafficPolicy:\n  portLevelSettings:\n  - port: {number: 443}\n    tls: {mode: SIMPLE, sni: ${HOST}, caCertificates: system}`,
+    `host: ${HOST}\ntrafficPolicy:\n  portLevelSettings:\n  - port: {number: 443}\n    tls: {mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}], caCertificates: system}`,
     { namespace: 'istio-system' },
   );
 }

@@ -266,7 +266,10 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     text:
       REGISTRY_ONLY +
       entry('{number: 80, name: http, protocol: HTTP, targetPort: 443}') +
-      istio('DestinationRule', `host: ww.example.com\ntrafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}, caCertificates: system}}`),
+      istio(
+        'DestinationRule',
+        `host: ww.example.com\ntrafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}], caCertificates: system}}`,
+      ),
     says: /Did you mean www\.example\.com\?/,
     change: [['host: ww.example.com', `host: ${HOST}`]],
     call: CALL,

@@ -354,7 +354,10 @@ export const REPORT_MENDS: readonly Mend[] = [
     text:
       REGISTRY_ONLY +
       entry('{number: 80, name: http, protocol: HTTP, targetPort: 443}', '', {}, 'pay') +
-      istio('DestinationRule', 'host: pay\ntrafficPolicy: {tls: {mode: SIMPLE, sni: www.example.com, caCertificates: system}}'),
+      istio(
+        'DestinationRule',
+        'host: pay\ntrafficPolicy: {tls: {mode: SIMPLE, sni: www.example.com, subjectAltNames: [www.example.com], caCertificates: system}}',
+      ),
     says: /Give the host a name with a dot, in the ServiceEntry and here/,
     change: [
       ['hosts: ["pay"]', 'hosts: ["pay.example"]'],

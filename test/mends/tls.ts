@@ -25,7 +25,7 @@ import {
 } from './documents.ts';
 import type { Mend } from './mend.ts';
 
-const SIMPLE = `{mode: SIMPLE, sni: ${HOST}, caCertificates: system}`;
+const SIMPLE = `{mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}], caCertificates: system}`;
 const rule = (policy: string, namespace = 'default') => istio('DestinationRule', `host: ${HOST}\n${policy}`, { namespace });
 const direct = (kind: string, match: string, destination = `{host: ${HOST}, port: {number: 443}}`, more = '') =>
   routes(`gateways: [mesh]\n${kind}:\n- {match: [{${match}}], route: [{destination: ${destination}}]${more}}`);
@@ -70,7 +70,7 @@ export const TLS_MENDS: readonly Mend[] = [
   {
     code: 'SP1010',
     of: 'TLS settings without a mode',
-    text: REGISTRY_ONLY + entry(TO_443) + rule(`trafficPolicy: {tls: {sni: ${HOST}, caCertificates: system}}`),
+    text: REGISTRY_ONLY + entry(TO_443) + rule(`trafficPolicy: {tls: {sni: ${HOST}, subjectAltNames: [${HOST}], caCertificates: system}}`),
     says: /Write mode: SIMPLE/,
     change: [['tls: {sni', 'tls: {mode: SIMPLE, sni']],
     call: CALL,
@@ -98,15 +98,6 @@ export const TLS_MENDS: readonly Mend[] = [
   },
   {
     code: 'SP1010',
-    of: 'targetPort beside resolution NONE',
-    text: REGISTRY_ONLY + entry('{number: 80, name: http, protocol: HTTP, targetPort: 8080}', 'resolution: NONE'),
-    says: /Use resolution STATIC or DNS/,
-    change: [['resolution: NONE', 'resolution: DNS']],
-    call: CALL,
-    ends: /reaches www\.example\.com:8080 in HTTP$/,
-  },
-  {
-    code: 'SP1010',
     of: 'a source beside gateways',
     text:
       REGISTRY_ONLY +
@@ -124,9 +115,21 @@ export const TLS_MENDS: readonly Mend[] = [
   },
   {
     code: 'SP1013',
-    text: REGISTRY_ONLY + entry(TO_443) + rule(`trafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}, insecureSkipVerify: true}}`),
+    text:
+      REGISTRY_ONLY +
+      entry(TO_443) +
+      rule(`trafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}], insecureSkipVerify: true}}`),
     says: /Remove it, and set caCertificates/,
     change: [['insecureSkipVerify: true', 'caCertificates: system']],
+    call: CALL,
+    ends: IN_TLS,
+  },
+  {
+    code: 'SP1013',
+    of: 'a server name beside which no name is verified',
+    text: REGISTRY_ONLY + entry(TO_443) + rule(`trafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}, caCertificates: system}}`),
+    says: /Add subjectAltNames: \[www\.example\.com\]/,
+    change: [[`sni: ${HOST}`, `sni: ${HOST}, subjectAltNames: [${HOST}]`]],
     call: CALL,
     ends: IN_TLS,
   },
@@ -140,7 +143,7 @@ export const TLS_MENDS: readonly Mend[] = [
   },
   {
     code: 'IST0128',
-    text: REGISTRY_ONLY + entry(TO_443) + rule(`trafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}}}`),
+    text: REGISTRY_ONLY + entry(TO_443) + rule(`trafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}]}}`),
     says: /Set caCertificates \(the system's bundle is \/etc\/ssl\/certs\/ca-certificates\.crt\)/,
     change: [[`sni: ${HOST}`, `sni: ${HOST}, caCertificates: /etc/ssl/certs/ca-certificates.crt`]],
     call: CALL,
@@ -149,7 +152,7 @@ export const TLS_MENDS: readonly Mend[] = [
   {
     code: 'IST0128',
     of: 'credentialName',
-    text: REGISTRY_ONLY + entry(TO_443) + rule(`trafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}}}`),
+    text: REGISTRY_ONLY + entry(TO_443) + rule(`trafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}]}}`),
     says: /or, for gateways or beside a workloadSelector, credentialName/,
     change: [
       [`sni: ${HOST}`, `sni: ${HOST}, credentialName: ca`],
@@ -162,7 +165,9 @@ export const TLS_MENDS: readonly Mend[] = [
   {
     code: 'IST0129',
     text:
-      REGISTRY_ONLY + entry(TO_443) + rule(`trafficPolicy: {portLevelSettings: [{port: {number: 80}, tls: {mode: SIMPLE, sni: ${HOST}}}]}`),
+      REGISTRY_ONLY +
+      entry(TO_443) +
+      rule(`trafficPolicy: {portLevelSettings: [{port: {number: 80}, tls: {mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}]}}]}`),
     says: /Set caCertificates/,
     change: [[`sni: ${HOST}`, `sni: ${HOST}, caCertificates: system`]],
     call: CALL,
@@ -256,7 +261,7 @@ export const TLS_MENDS: readonly Mend[] = [
   {
     code: 'SP1037',
     text: REGISTRY_ONLY + entry(`${HTTP}, ${TLS}`) + gateway(HTTP_SERVER) + routes(`http:\n${HTTP_TO_GATEWAY}\n${HTTP_OUT_443}`),
-    says: /that the gateway in istio-system sees \(trafficPolicy\.portLevelSettings: \[\{port: \{number: 443\}, tls: \{mode: SIMPLE, sni: www\.example\.com\}\}\]\)/,
+    says: /that the gateway in istio-system sees \(trafficPolicy\.portLevelSettings: \[\{port: \{number: 443\}, tls: \{mode: SIMPLE, sni: www\.example\.com, subjectAltNames: \[www\.example\.com\]\}\}\]\)/,
     add: rule(`trafficPolicy: {portLevelSettings: [{port: {number: 443}, tls: ${SIMPLE}}]}`, 'istio-system'),
     call: CALL,
     was: /fails/,
@@ -298,7 +303,7 @@ export const TLS_MENDS: readonly Mend[] = [
       pod('web') +
       secret('ca', 'default') +
       entry(TO_443) +
-      rule(`trafficPolicy: {tls: {mode: SIMPLE, credentialName: ca, sni: ${HOST}}}`),
+      rule(`trafficPolicy: {tls: {mode: SIMPLE, credentialName: ca, sni: ${HOST}, subjectAltNames: [${HOST}]}}`),
     says: /Add a workloadSelector/,
     change: [['trafficPolicy: {tls', 'workloadSelector: {matchLabels: {app: web}}\n  trafficPolicy: {tls']],
     call: CALL,
@@ -308,7 +313,10 @@ export const TLS_MENDS: readonly Mend[] = [
   {
     code: 'SP1038',
     of: 'an egress gateway',
-    text: REGISTRY_ONLY + entry(TO_443) + rule(`trafficPolicy: {tls: {mode: SIMPLE, credentialName: ca, sni: ${HOST}}}`),
+    text:
+      REGISTRY_ONLY +
+      entry(TO_443) +
+      rule(`trafficPolicy: {tls: {mode: SIMPLE, credentialName: ca, sni: ${HOST}, subjectAltNames: [${HOST}]}}`),
     says: /lead the calls to an egress gateway/,
     add: EGRESS + secret('ca', 'istio-system'),
     call: CALL,
@@ -317,7 +325,10 @@ export const TLS_MENDS: readonly Mend[] = [
   {
     code: 'SP1038',
     of: 'files',
-    text: REGISTRY_ONLY + entry(TO_443) + rule(`trafficPolicy: {tls: {mode: SIMPLE, credentialName: ca, sni: ${HOST}}}`),
+    text:
+      REGISTRY_ONLY +
+      entry(TO_443) +
+      rule(`trafficPolicy: {tls: {mode: SIMPLE, credentialName: ca, sni: ${HOST}, subjectAltNames: [${HOST}]}}`),
     says: /or name files in the sidecar in place of credentialName/,
     change: [['credentialName: ca', 'caCertificates: /etc/certs/ca.pem']],
     call: CALL,

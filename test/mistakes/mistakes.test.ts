@@ -23,7 +23,7 @@ const AS_GOOD: readonly RegExp[] = [
   // Plain HTTP, or TLS, to a server of which the files do not say what it speaks.
   /^DestinationRule (?:removed|spec\.trafficPolicy deleted)$/,
   // Another name or CA of a server of whose certificate the files hold nothing.
-  /^DestinationRule spec\.trafficPolicy\.portLevelSettings\[\]\.tls\.(?:sni|credentialName) /,
+  /^DestinationRule spec\.trafficPolicy\.portLevelSettings\[\]\.tls\.(?:sni|subjectAltNames\[\]|credentialName) /,
   // Another server, address or port of one.
   /^ServiceEntry spec\.endpoints\[\]\.(?:address|ports)/,
   /^ServiceEntry spec\.(?:addresses|hosts)/,

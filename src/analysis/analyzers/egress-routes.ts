@@ -107,14 +107,6 @@ export function fieldsWithoutEffect(context: Context): void {
           `No sidecar or gateway sees UDP: the port has no effect, and REGISTRY_ONLY, too, leaves UDP to go out straight as it would without it. A NetworkPolicy of the workloads says which UDP may leave; take the port out here.`,
         );
       }
-      if (port.targetPort !== undefined && port.targetPort !== port.number && resolution === 'NONE') {
-        context.report(
-          'SP1010',
-          entry,
-          ['spec', 'ports', i, 'targetPort'],
-          'targetPort has no effect with resolution NONE: calls go to the port that the client dialled. Use resolution STATIC or DNS, or remove it.',
-        );
-      }
     }
   }
 }
@@ -239,7 +231,7 @@ function describe(addresses: readonly string[]): string {
   return addresses.length > 0 ? addresses.join(', ') : 'every address';
 }
 
-/** SP1013, SP1014: TLS that the sidecar or gateway originates to external servers without checking whom it talks to, or in a form they can't answer. */
+/** SP1013, SP1014: TLS to external servers that checks nothing of whom it talks to, or has a form that they can't answer. */
 export function tlsOrigination(context: Context): void {
   for (const rule of context.of('DestinationRule')) {
     const host = fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase();

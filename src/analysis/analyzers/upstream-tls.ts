@@ -12,7 +12,7 @@ import { gatewayTlsFits } from './handover-tls.ts';
 const PLAIN_PORT = 80;
 const TLS_PORT = 443;
 
-/** SP1035–SP1038: what a call has in hand, held against the TLS that is originated for it and the port that it comes to. */
+/** SP1035–SP1038: what a call has in hand, held against the TLS that is originated for it and the port that it comes to; SP1013: TLS that takes a certificate for any name. */
 export function* upstreamTlsFits(context: Context): Generator<void> {
   const arrivals = yield* arrivalsOf(context);
   for (const arrival of arrivals) {
@@ -26,8 +26,10 @@ export function* upstreamTlsFits(context: Context): Generator<void> {
       // Bytes that are TLS already need none.
       if (arrival.bytes !== 'tls') reportCredential(context, arrival, found);
     } else if (found && arrival.bytes === 'tls') reportTlsInside(context, arrival, found, arrivals);
-    else if (found) reportTlsToPlain(context, arrival, found);
-    else if (arrival.bytes === 'http') reportPlain(context, arrival);
+    else if (found) {
+      reportTlsToPlain(context, arrival, found);
+      reportAnyName(context, arrival, found);
+    } else if (arrival.bytes === 'http') reportPlain(context, arrival);
   }
 }
 
@@ -67,7 +69,7 @@ function reportTlsInside(context: Context, arrival: Arrival, { rule, tls, path }
 /** Ports of the endpoints, in so far as they are known. */
 function targetPorts(context: Context, { service, port }: Arrival): readonly number[] {
   const known = [...new Set(context.registry.endpoints(service, port).map((endpoint) => endpoint.port))];
-  return known.length > 0 ? known : [service.resolution === 'Passthrough' ? port.number : port.targetPort];
+  return known.length > 0 ? known : [port.targetPort];
 }
 
 function reportTlsToPlain(context: Context, arrival: Arrival, { rule, tls, path }: UpstreamTls): void {
@@ -80,13 +82,26 @@ function reportTlsToPlain(context: Context, arrival: Arrival, { rule, tls, path 
   );
 }
 
+/** Beside a server name of the rule's own a certificate is held against subjectAltNames alone. */
+function reportAnyName(context: Context, { service }: Arrival, { rule, tls, path }: UpstreamTls): void {
+  const { sni, subjectAltNames, insecureSkipVerify } = tls;
+  const named = subjectAltNames.length > 0 || service.subjectAltNames.length > 0 || service.resolution === 'DynamicDNS';
+  if (!sni || named || insecureSkipVerify) return;
+  context.report(
+    'SP1013',
+    rule,
+    [...path, 'sni'],
+    `The certificate of ${service.hostname} may be for any name: beside sni a name is verified only where subjectAltNames has one. Anyone on the way who has a certificate from the same CAs can answer in its place. Add subjectAltNames: [${sni}].`,
+  );
+}
+
 function reportPlain(context: Context, arrival: Arrival): void {
   const { service, port, resource, path } = arrival;
   // A rule that a gateway does not see is a finding of its own (SP1031).
   if (arrival.by === 'gateway' && context.destinationRules.covering(service.hostname).some(asksForTls)) return;
   const mend = isShortName(service.hostname)
     ? `No DestinationRule can name a host without a dot: give ${service.hostname} one with a dot, and originate TLS with a DestinationRule for it`
-    : `Originate TLS with a DestinationRule for ${service.hostname} that ${arrival.by === 'gateway' ? 'the gateway' : 'the workloads'} in ${arrival.caller.namespace} ${arrival.by === 'gateway' ? 'sees' : 'see'} (trafficPolicy.portLevelSettings: [{port: {number: ${port.number}}, tls: {mode: SIMPLE, sni: ${service.hostname}}}])`;
+    : `Originate TLS with a DestinationRule for ${service.hostname} that ${arrival.by === 'gateway' ? 'the gateway' : 'the workloads'} in ${arrival.caller.namespace} ${arrival.by === 'gateway' ? 'sees' : 'see'} (trafficPolicy.portLevelSettings: [{port: {number: ${port.number}}, tls: {mode: SIMPLE, sni: ${service.hostname}, subjectAltNames: [${service.hostname}]}}])`;
   if (isTls(port.protocol)) {
     context.report(
       'SP1037',

@@ -379,7 +379,6 @@ test('ServiceEntry', () => {
       entry('', '[{number: 80, name: a_, protocol: X, targetPort: 81}, {number: 80, name: b}, {number: 81, name: b}]'),
       'spec.ports[0].name: "a_" is no name',
       'spec.ports[0].protocol: "X"',
-      'Warning: spec.ports[0].targetPort: has no effect',
       'spec.ports[1].number: port 80 is listed',
       'spec.ports[2].name: "b" names another',
     ],

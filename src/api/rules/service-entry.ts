@@ -67,7 +67,7 @@ export const serviceEntryRules: Rules<ServiceEntry> = ({ spec, metadata }, repor
     report({ path: ['metadata', 'annotations', PRIVATE_ADDRESSES], message: `"${range}" is neither an IP address nor a CIDR range` });
 };
 
-function portsOf({ ports, resolution }: ServiceEntry, report: Report): void {
+function portsOf({ ports }: ServiceEntry, report: Report): void {
   const names = new Set<string>();
   const numbers = new Set<number>();
   ports.forEach((port, index) => {
@@ -79,8 +79,6 @@ function portsOf({ ports, resolution }: ServiceEntry, report: Report): void {
     numbers.add(port.number);
     const protocol = port.protocol && protocolProblem(port.protocol);
     if (protocol) report({ path: [...path, 'protocol'], message: protocol });
-    if (port.targetPort && resolution === 'NONE')
-      report({ path: [...path, 'targetPort'], at: 'key', level: 'Warning', message: 'has no effect with resolution NONE' });
   });
 }
 
