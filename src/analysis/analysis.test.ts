@@ -374,6 +374,20 @@ const PAIRS: Readonly<Record<string, Pair>> = {
     right:
       entry() + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /ca.crt}}}'),
   },
+  SP1062: {
+    wrong:
+      entry('', 'www.example.com', '[{number: 80, name: http, protocol: HTTP, targetPort: 443}]') +
+      object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /ca.crt}}}') +
+      object('VirtualService', 'v', '{hosts: [api.example.com], http: [{route: [{destination: {host: www.example.com}}]}]}'),
+    right:
+      entry('', 'www.example.com', '[{number: 80, name: http, protocol: HTTP, targetPort: 443}]') +
+      object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /ca.crt}}}') +
+      object(
+        'VirtualService',
+        'v',
+        '{hosts: [api.example.com], http: [{rewrite: {authority: www.example.com}, route: [{destination: {host: www.example.com}}]}]}',
+      ),
+  },
   SP1014: {
     wrong: entry() + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}'),
     right:

@@ -35,7 +35,11 @@ export function gatewayServices(context: Context): ReadonlyMap<string, readonly 
   return kept.gatewayServices.get([context], NO_INPUTS, () => findGatewayServices(context));
 }
 
-const kept = { gatewayServices: new Memo<ReadonlyMap<string, readonly Gateway[]>>(), joined: new Memo<VirtualService>() };
+const kept = {
+  gatewayServices: new Memo<ReadonlyMap<string, readonly Gateway[]>>(),
+  gatewayAddresses: new Memo<ReadonlyMap<string, readonly Gateway[]>>(),
+  joined: new Memo<VirtualService>(),
+};
 
 function findGatewayServices(context: Context): ReadonlyMap<string, readonly Gateway[]> {
   const candidates = context.registry.services.filter(({ registry }) => registry === 'Kubernetes');
@@ -64,6 +68,23 @@ function findGatewayServices(context: Context): ReadonlyMap<string, readonly Gat
     }
   }
   return services;
+}
+
+/**
+ * The Gateways that a service's endpoints are: an entry may name the Service of a gateway, or its address, in place of the host's own servers. Empty
+ * where an endpoint is anything else.
+ */
+export function gatewaysAtEndpoints(context: Context, service: Service, port: ServicePort): readonly Gateway[] {
+  const known = kept.gatewayAddresses.get([context], NO_INPUTS, () => findGatewayAddresses(context));
+  const found = context.registry.endpoints(service, port).map(({ address }) => known.get(address.toLowerCase()) ?? []);
+  return found.every((gateways) => gateways.length > 0) ? found.flat() : [];
+}
+
+function findGatewayAddresses(context: Context): ReadonlyMap<string, readonly Gateway[]> {
+  const found = new Map(gatewayServices(context));
+  for (const [hostname, gateways] of gatewayServices(context))
+    for (const { addresses } of context.services.at(hostname)) for (const address of addresses) found.set(address, gateways);
+  return found;
 }
 
 /** External services: what leaves the mesh. */

@@ -12,6 +12,7 @@ import { bindings } from './analyzers/binding.ts';
 import { credentials } from './analyzers/credentials.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
+import { dialledPorts } from './analyzers/dialled-ports.ts';
 import { dynamicDnsRules } from './analyzers/dynamic-dns-rules.ts';
 import { egressBypass } from './analyzers/egress-bypass.ts';
 import { copiesPastGateways } from './analyzers/egress-copies.ts';
@@ -116,6 +117,7 @@ const ANALYZERS: readonly Analyzer[] = [
   tlsMatches,
   unusedSubsets,
   fieldsWithoutEffect,
+  dialledPorts,
   tcpCollisions,
   tlsOrigination,
   upstreamTlsFits,

@@ -344,6 +344,10 @@ export const MESSAGES = {
     'InjectedByRunAlone',
     'Credentials, and TLS that is seen through, are for the proxy of `sallyport run --policy`: everything else refuses the calls.',
   ),
+  SP1062: info(
+    'CalledNameInTls',
+    'TLS is originated with the name that was called, which is not the server’s: a server that has no certificate for it is not taken.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -16,7 +16,15 @@ import { type SidecarImport, sidecarImport } from '../registry/sidecar-import.ts
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
 import { possibleCallers } from './callers.ts';
 import type { Context } from './context.ts';
-import { type AnyMatch, type AnyRule, gatewayServices, onMesh, type VirtualService, withDelegates } from './egress-model.ts';
+import {
+  type AnyMatch,
+  type AnyRule,
+  gatewayServices,
+  gatewaysAtEndpoints,
+  onMesh,
+  type VirtualService,
+  withDelegates,
+} from './egress-model.ts';
 
 /** Calls that leave the mesh at the sidecar. */
 export interface Leak {
@@ -55,7 +63,7 @@ function findLeaks(context: Context, service: Service): Leak[] {
   return callersFor(context, subject).flatMap((caller) =>
     servedTo(context, caller, subject).flatMap((virtualServices) =>
       service.ports.flatMap((port) => {
-        if (!virtualServices.has(port.number) || !hasEndpoints(context, service, port)) return [];
+        if (!virtualServices.has(port.number) || !leavesAt(context, service, port)) return [];
         return leaksOfPort(context, caller, { virtualServices: virtualServices.get(port.number)!, service, port });
       }),
     ),
@@ -131,14 +139,14 @@ export function leavesBy(context: Context, caller: Caller, way: Exclude<Way, 'st
   if (!service?.meshExternal) return false;
   const number = port?.number || (service.ports.length === 1 ? service.ports[0]!.number : called);
   const found = service.ports.find((each) => each.number === number);
-  if (!found || !hasEndpoints(context, service, found)) return false;
+  if (!found || !leavesAt(context, service, found)) return false;
   return !subset || (context.ruleFor(caller, service)?.spec.subsets.some(({ name }) => name === subset) ?? false);
 }
 
-function hasEndpoints(context: Context, service: Service, port: ServicePort): boolean {
-  return (
-    service.resolution === 'Passthrough' || service.resolution === 'DynamicDNS' || context.registry.endpoints(service, port).length > 0
-  );
+/** Whether the service's servers can be reached, and are no gateway. */
+function leavesAt(context: Context, service: Service, port: ServicePort): boolean {
+  if (service.resolution === 'Passthrough' || service.resolution === 'DynamicDNS') return true;
+  return context.registry.endpoints(service, port).length > 0 && gatewaysAtEndpoints(context, service, port).length === 0;
 }
 
 function httpWays(caller: Caller, { virtualServices, service, port }: AtPort): Way[] {

@@ -6,7 +6,6 @@ import { snapshotFromText } from '../../src/config/memory.ts';
 import { loadMeshConfig } from '../../src/config/mesh-config.ts';
 import type { Snapshot } from '../../src/config/snapshot.ts';
 import type { Finding } from '../../src/lib/finding.ts';
-import { endingOf } from '../../src/prove/ending.ts';
 import { explain } from '../../src/prove/explain.ts';
 import { gatewaysOf } from '../../src/prove/inside.ts';
 import { type SimulatedFiles, simulateFiles } from '../../src/prove/simulated.ts';
@@ -48,9 +47,8 @@ export function explained({ files }: Read, call: string): string {
   const [to, from] = [option('--to'), option('--from')];
   const [method, url] = words.length > 1 ? [words[0]!, words[1]!] : ['GET', words[0]!];
   const target = parseTarget(url, { method, headers: [], serverName: undefined, httpVersion: '1.1' });
-  const { trace } = explain(files, target, { ...(to && { to }), ...(from && { from }) });
+  const { trace, ending } = explain(files, target, { ...(to && { to }), ...(from && { from }) });
   const way = trace.hops.map(({ proxy, cluster, flag }) => [proxy, cluster || 'none', flag].filter(Boolean).join(' '));
-  const ending = endingOf(target.payload, trace);
   const fails = ending && (ending.status ? `fails with ${ending.status}` : 'fails');
   return [...way, outcomeText(trace.outcome), ...(fails ? [fails] : [])].join(' > ');
 }

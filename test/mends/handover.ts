@@ -107,6 +107,23 @@ export const HANDOVER_MENDS: readonly Mend[] = [
     ends: THROUGH,
   },
   {
+    code: 'SP1015',
+    of: 'endpoints that are the gateway',
+    text:
+      REGISTRY_ONLY +
+      entry(HTTP, `endpoints: [{address: ${GATEWAY_HOST}}]`) +
+      gateway(HTTP_SERVER) +
+      routes(`gateways: [istio-system/out]\nhttp:\n${HTTP_OUT}`),
+    says: /Take the endpoints out there, and lead calls to the gateway with a rule on the mesh/,
+    change: [
+      [`endpoints: [{address: ${GATEWAY_HOST}}]`, ''],
+      ['gateways: [istio-system/out]', 'gateways: [mesh, istio-system/out]'],
+      ['http:\n', `http:\n  ${HTTP_TO_GATEWAY}\n`],
+    ],
+    call: CALL,
+    ends: THROUGH,
+  },
+  {
     code: 'SP1016',
     text: REGISTRY_ONLY + entry(HTTP, 'exportTo: ["."]') + EGRESS,
     says: /Add istio-system to its exportTo/,

@@ -98,6 +98,40 @@ export const TLS_MENDS: readonly Mend[] = [
   },
   {
     code: 'SP1010',
+    of: 'a port beside resolution NONE',
+    text:
+      REGISTRY_ONLY +
+      entry(`${HTTP}, ${TLS}`, 'resolution: NONE') +
+      routes(`http:\n- {match: [{port: 80}], route: [{destination: {host: ${HOST}, port: {number: 443}}}]}`) +
+      rule(`trafficPolicy: {tls: ${SIMPLE}}`),
+    says: /which is 80 here, and not 443\. Use resolution DNS or STATIC/,
+    change: [['resolution: NONE', 'resolution: DNS']],
+    call: CALL,
+    was: /:80 in TLS/,
+    ends: IN_TLS,
+  },
+  {
+    code: 'SP1010',
+    of: 'a tunnel for requests',
+    text:
+      REGISTRY_ONLY +
+      entry(HTTP, 'addresses: [192.0.2.4]') +
+      entry('{number: 3128, name: tcp, protocol: TCP}', 'addresses: [192.0.2.3]', { name: 'proxy' }, 'proxy.example.com') +
+      istio('DestinationRule', `host: proxy.example.com\ntrafficPolicy: {tunnel: {targetHost: ${HOST}, targetPort: 80}}`, {
+        name: 'proxy',
+      }) +
+      routes('http:\n- route: [{destination: {host: proxy.example.com, port: {number: 3128}}}]'),
+    says: /Lead connections there, by a tls or tcp rule/,
+    change: [
+      ['name: http, protocol: HTTP', 'name: tcp, protocol: TCP'],
+      ['http:\n', 'tcp:\n'],
+    ],
+    call: CALL,
+    was: /proxy\.example\.com:3128 in HTTP$/,
+    ends: /reaches www\.example\.com:80 in HTTP$/,
+  },
+  {
+    code: 'SP1010',
     of: 'a source beside gateways',
     text:
       REGISTRY_ONLY +
@@ -131,6 +165,20 @@ export const TLS_MENDS: readonly Mend[] = [
     says: /Add subjectAltNames: \[www\.example\.com\]/,
     change: [[`sni: ${HOST}`, `sni: ${HOST}, subjectAltNames: [${HOST}]`]],
     call: CALL,
+    ends: IN_TLS,
+  },
+  {
+    code: 'SP1062',
+    text:
+      REGISTRY_ONLY +
+      entry(TO_443) +
+      entry(HTTP, '', { name: 'api' }, 'api.example.com') +
+      rule('trafficPolicy: {tls: {mode: SIMPLE, caCertificates: system}}') +
+      routes(`hosts: [api.example.com]\nhttp:\n- route: [{destination: {host: ${HOST}, port: {number: 80}}}]`),
+    says: /write rewrite: \{authority: www\.example\.com\}/,
+    change: [['- route:', `- rewrite: {authority: ${HOST}}\n    route:`]],
+    call: 'http://api.example.com/',
+    was: /in TLS api\.example\.com$/,
     ends: IN_TLS,
   },
   {

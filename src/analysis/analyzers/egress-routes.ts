@@ -1,4 +1,5 @@
-import type { ResourceOf } from '../../api/index.ts';
+import type { ResourceOf, TrafficPolicy } from '../../api/index.ts';
+import type { PathStep } from '../../api/resource.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { fullHostname, hostCovers } from '../../lib/hostname.ts';
 import { canonicalRange } from '../../lib/ip.ts';
@@ -131,12 +132,15 @@ function tlsWithoutEffect(context: Context, rule: ResourceOf<'DestinationRule'>)
 /** The TLS settings of a DestinationRule: of the host, of its ports, and of its subsets. */
 function tlsSettings({ spec: { trafficPolicy, subsets } }: ResourceOf<'DestinationRule'>) {
   return [
-    { tls: trafficPolicy?.tls, path: ['spec', 'trafficPolicy', 'tls'] },
-    ...(trafficPolicy?.portLevelSettings ?? []).map((level, i) => ({
-      tls: level.tls,
-      path: ['spec', 'trafficPolicy', 'portLevelSettings', i, 'tls'],
-    })),
-    ...subsets.map((subset, i) => ({ tls: subset.trafficPolicy?.tls, path: ['spec', 'subsets', i, 'trafficPolicy', 'tls'] })),
+    ...tlsOf(trafficPolicy, ['spec', 'trafficPolicy']),
+    ...subsets.flatMap(({ trafficPolicy: own }, i) => tlsOf(own, ['spec', 'subsets', i, 'trafficPolicy'])),
+  ];
+}
+
+function tlsOf(policy: TrafficPolicy | undefined, path: readonly PathStep[]) {
+  return [
+    { tls: policy?.tls, path: [...path, 'tls'] },
+    ...(policy?.portLevelSettings ?? []).map(({ tls }, i) => ({ tls, path: [...path, 'portLevelSettings', i, 'tls'] })),
   ];
 }
 

@@ -63,7 +63,7 @@ export function gatewayHandover(context: Context): void {
 }
 
 /** The host that a rule writes into requests; undefined where it leaves what the client sent, or a request decides. */
-function hostSent({ rewrite, headers, route }: HttpRoute, destination: number): string | undefined {
+export function hostSent({ rewrite, headers, route }: HttpRoute, destination: number): string | undefined {
   const set = { ...headers?.request?.set, ...route[destination]?.headers?.request?.set };
   const written = Object.entries(set).find(([name]) => /^(?:host|:authority)$/i.test(name))?.[1] ?? rewrite?.authority;
   return written && !written.includes('%') ? written.toLowerCase().replace(/:\d+$/, '') : undefined;

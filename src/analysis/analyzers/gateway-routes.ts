@@ -1,8 +1,18 @@
-import type { ResourceOf } from '../../api/index.ts';
+import type { Destination, ResourceOf } from '../../api/index.ts';
+import { originOf } from '../../api/resource.ts';
 import { isWildcard } from '../../lib/hostname.ts';
+import { originText } from '../../lib/origin.ts';
 import type { Service } from '../../registry/model.ts';
 import type { Context } from '../context.ts';
-import { type AnyRule, destinationHosts, type Gateway, gatewayServices, type VirtualService, withDelegates } from '../egress-model.ts';
+import {
+  type AnyRule,
+  destinationHosts,
+  type Gateway,
+  gatewayServices,
+  gatewaysAtEndpoints,
+  type VirtualService,
+  withDelegates,
+} from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
 import { howCallsEnd } from './virtual-service-destinations.ts';
 import { findGateway } from './virtual-service-gateways.ts';
@@ -79,6 +89,8 @@ function checkRoutes(
       const seen = context.registry.lookup(host, podNamespace);
       if (seen) {
         if (hasNoAddress(seen)) reportNoAddress(context, virtualService, path, seen);
+        else if (leadsBack(context, seen, rule.route[j]!.destination, gateway))
+          reportEndpointLoop(context, virtualService, path, seen, gateway);
         reportHiddenRule(context, seen, gateway);
         continue;
       }
@@ -92,6 +104,27 @@ function checkRoutes(
       );
     }
   }
+}
+
+/** Whether the endpoints of a destination are the gateway's own. */
+function leadsBack(context: Context, service: Service, { port: named }: Destination, gateway: Gateway): boolean {
+  const port = named ? service.ports.find(({ number }) => number === named.number) : service.ports[0];
+  return port !== undefined && gatewaysAtEndpoints(context, service, port).some((other) => samePods(context, gateway, other));
+}
+
+function reportEndpointLoop(
+  context: Context,
+  virtualService: VirtualService,
+  path: (string | number)[],
+  { hostname, resource }: Service,
+  { metadata }: Gateway,
+): void {
+  context.report(
+    'SP1015',
+    virtualService,
+    path,
+    `At gateway ${metadata.namespace}/${metadata.name} this route leads to ${hostname}, whose endpoints in ${originText(originOf(resource))} are the gateway itself: calls go round until the connection limit. Take the endpoints out there, and lead calls to the gateway with a rule on the mesh (match: gateways: [mesh]).`,
+  );
 }
 
 /** Whether a gateway has nowhere to connect to; what a sidecar's client dialled it does not know. */

@@ -1,21 +1,24 @@
-import type { ClientTlsSettings } from '../../api/index.ts';
-import { originOf } from '../../api/resource.ts';
-import { isShortName } from '../../lib/hostname.ts';
+import type { ClientTlsSettings, ResourceOf } from '../../api/index.ts';
+import { originOf, type Resource } from '../../api/resource.ts';
+import { fullHostname, hostsOverlap, isShortName } from '../../lib/hostname.ts';
 import { originText } from '../../lib/origin.ts';
 import { isTls } from '../../registry/protocol.ts';
 import { type Arrival, arrivalsOf, type UpstreamTls, upstreamTls } from '../arrivals.ts';
 import type { Context } from '../context.ts';
+import { hostSent } from './gateway-handover.ts';
 import { asksForTls } from './gateway-routes.ts';
 import { gatewayTlsFits } from './handover-tls.ts';
+import { tunnelOfRequests } from './tunnels.ts';
 
 /** By the numbers alone: what a server there speaks unless somebody says otherwise. */
 const PLAIN_PORT = 80;
 const TLS_PORT = 443;
 
-/** SP1035–SP1038: what a call has in hand, held against the TLS that is originated for it and the port that it comes to; SP1013: TLS that takes a certificate for any name. */
+/** SP1035–SP1038: what a call has in hand, held against the TLS that is originated for it and the port that it comes to; SP1013: TLS that takes a certificate for any name; SP1010: tunnels for requests; SP1062: TLS by the called name. */
 export function* upstreamTlsFits(context: Context): Generator<void> {
   const arrivals = yield* arrivalsOf(context);
   for (const arrival of arrivals) {
+    tunnelOfRequests(context, arrival);
     if (!arrival.service.meshExternal) {
       gatewayTlsFits(context, arrival);
       continue;
@@ -29,6 +32,7 @@ export function* upstreamTlsFits(context: Context): Generator<void> {
     else if (found) {
       reportTlsToPlain(context, arrival, found);
       reportAnyName(context, arrival, found);
+      reportCalledName(context, arrival, found);
     } else if (arrival.bytes === 'http') reportPlain(context, arrival);
   }
 }
@@ -82,17 +86,38 @@ function reportTlsToPlain(context: Context, arrival: Arrival, { rule, tls, path 
   );
 }
 
-/** Beside a server name of the rule's own a certificate is held against subjectAltNames alone. */
-function reportAnyName(context: Context, { service }: Arrival, { rule, tls, path }: UpstreamTls): void {
+/** A certificate is held against the host of requests where a rule has no server name and no subjectAltNames, and else against these alone. */
+function reportAnyName(context: Context, { service, bytes }: Arrival, { rule, tls, path }: UpstreamTls): void {
   const { sni, subjectAltNames, insecureSkipVerify } = tls;
-  const named = subjectAltNames.length > 0 || service.subjectAltNames.length > 0 || service.resolution === 'DynamicDNS';
-  if (!sni || named || insecureSkipVerify) return;
+  if (subjectAltNames.length > 0 || service.subjectAltNames.length > 0 || service.resolution === 'DynamicDNS' || insecureSkipVerify) return;
+  if (!sni && bytes === 'http') return;
+  const why = sni ? 'beside sni a name is verified only where subjectAltNames has one' : 'of bytes that are no HTTP nobody knows the host';
   context.report(
     'SP1013',
     rule,
-    [...path, 'sni'],
-    `The certificate of ${service.hostname} may be for any name: beside sni a name is verified only where subjectAltNames has one. Anyone on the way who has a certificate from the same CAs can answer in its place. Add subjectAltNames: [${sni}].`,
+    [...path, sni ? 'sni' : 'mode'],
+    `The certificate of ${service.hostname} may be for any name: ${why}. Anyone on the way who has a certificate from the same CAs can answer in its place. Add subjectAltNames: [${sni ?? service.hostname}]${sni ? '' : `, and sni: ${service.hostname}`}.`,
   );
+}
+
+/** Without names of the rule's own TLS is for the host of the request, which a rule for another host leaves as it is. */
+function reportCalledName(context: Context, { service, bytes, resource, path }: Arrival, { tls }: UpstreamTls): void {
+  if (bytes !== 'http' || tls.sni || tls.subjectAltNames.length > 0 || tls.insecureSkipVerify || !isVirtualService(resource)) return;
+  const rule = resource.spec.http[path[2] as number];
+  if (!rule || path[3] !== 'route' || hostSent(rule, path[4] as number)) return;
+  const hosts = resource.spec.hosts.map((host) => fullHostname(host, resource.metadata.namespace).toLowerCase());
+  if (hosts.some((host) => hostsOverlap(host, service.hostname))) return;
+  const called = hosts.join(' or ');
+  context.report(
+    'SP1062',
+    resource,
+    path,
+    `Requests for ${called} go to ${service.hostname} as such, in TLS for ${called}: a server whose certificate does not name it is not taken (503 UF, CERTIFICATE_VERIFY_FAILED). If the server is known as ${service.hostname}, write rewrite: {authority: ${service.hostname}} in this rule.`,
+  );
+}
+
+function isVirtualService(resource: Resource): resource is ResourceOf<'VirtualService'> {
+  return resource.kind === 'VirtualService';
 }
 
 function reportPlain(context: Context, arrival: Arrival): void {
