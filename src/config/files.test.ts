@@ -268,3 +268,21 @@ test('what breaks leaves the last good version in force', async (t) => {
   const mended = await watched.until(({ findings }) => findings.length === 0);
   assert.deepEqual(names(mended), ['b', 'c']);
 });
+
+test('of files only some of which are followed the others stay what they were, changed, removed or joined by more', async (t) => {
+  const path = await folder(t, { 'given/a.yaml': entry('a'), 'given/b.yaml': entry('b'), 'followed.yaml': entry('c'), 'mesh.yaml': '' });
+  const [followed, meshConfig] = [join(path, 'followed.yaml'), join(path, 'mesh.yaml')];
+  const source = await openMeshFiles(
+    { ...FAST, paths: [join(path, 'given'), followed], followed: [followed], meshConfig },
+    { changed: () => undefined, failed: (error) => assert.fail(String(error)) },
+  );
+  t.after(() => source.close());
+  await writeFile(join(path, 'given/a.yaml'), entry('other'));
+  await rm(join(path, 'given/b.yaml'));
+  await writeFile(join(path, 'given/more.yaml'), entry('more'));
+  await writeFile(meshConfig, 'outboundTrafficPolicy: {mode: REGISTRY_ONLY}');
+  await writeFile(followed, entry('d'));
+  const { snapshot, mesh } = await source.reload();
+  assert.deepEqual(names(snapshot), ['a', 'b', 'd']);
+  assert.deepEqual(mesh, source.first.mesh);
+});

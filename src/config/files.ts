@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Decoded, DecodeOptions } from '../api/documents.ts';
 import { decodeBytes, type FileGuard, type FileRead, presentMark, readMarked, readStream, tooLarge, unreadable } from './read.ts';
@@ -15,6 +16,8 @@ export interface FileOptions extends DecodeOptions {
   readonly now?: () => number;
   /** Of files that are read only from whom they may come. */
   readonly guards?: ReadonlyMap<string, FileGuard> | undefined;
+  /** The paths that are read again, where not all are: what the others held first stays. */
+  readonly followed?: readonly string[] | undefined;
 }
 
 /** What a load found. */
@@ -61,6 +64,8 @@ export class Files {
   readonly #options: FileOptions;
   readonly #store: Store;
   readonly #seen = new Map<string, Seen>();
+  /** Files that are not read again, in their order. */
+  #settled: readonly string[] = [];
   #first = true;
 
   constructor(paths: readonly string[], options: FileOptions = {}) {
@@ -75,10 +80,11 @@ export class Files {
    * @throws SallyportError `path-not-found` if a path does not exist the first time.
    */
   async load(): Promise<FilesLoaded> {
-    let found = await scan(this.#paths, this.#first);
+    const paths = this.#first ? this.#paths : (this.#options.followed ?? this.#paths);
+    let found = await scan(paths, this.#first);
     if (this.#gone(found).length > 0) {
       await (this.#options.absence ?? (() => delay(ABSENCE_MS)))();
-      found = await scan(this.#paths, this.#first);
+      found = await scan(paths, this.#first);
     }
     let changed = this.#first || this.#store.isOver();
     let incomplete = false;
@@ -96,6 +102,7 @@ export class Files {
       this.#seen.delete(file);
       this.#store.delete(file);
     }
+    if (this.#first && this.#options.followed) this.#settled = settledOf(found, this.#options.followed);
     this.#first = false;
     if (changed) this.snapshot = this.#store.snapshot(this.#order(found));
     return { changed, folders: found.folders, incomplete };
@@ -145,14 +152,19 @@ export class Files {
 
   /** Files that were there and are not, rather than hidden by a folder that can't be read. */
   #gone({ files, unreadable: hidden }: Scan): string[] {
-    const present = new Set([...files, ...hidden.map(({ path }) => path)]);
+    const present = new Set([...files, ...this.#settled, ...hidden.map(({ path }) => path)]);
     return [...this.#seen.keys()].filter((file) => !present.has(file) && !hidden.some(({ path }) => file.startsWith(`${path}/`)));
   }
 
   /** Files that can't be seen just now keep their place behind those that can. */
   #order(found: Scan): string[] {
-    return [...new Set([...found.files, ...this.#store.files()])];
+    return [...new Set([...this.#settled, ...found.files, ...this.#store.files()])];
   }
+}
+
+function settledOf({ files, unreadable: hidden }: Scan, followed: readonly string[]): string[] {
+  const again = new Set(followed.map((path) => resolve(path)));
+  return [...files, ...hidden.map(({ path }) => path)].filter((path) => !again.has(resolve(path)));
 }
 
 function reasonOf(read: Exclude<FileRead, { readonly kind: 'content' | 'too-large' }>): string {

@@ -65,11 +65,13 @@ export async function openMeshFiles(options: MeshFilesOptions, listener: Listene
 function loaderOf({ paths, meshConfig, closed = false, ...fileOptions }: MeshFilesOptions): Load<MeshInput> {
   const files = new Files(paths, fileOptions);
   const kept = new KeptMeshConfig(closed);
+  let stated: MeshConfigFound | undefined;
   let before: MeshInput | undefined;
   return async (): Promise<Loaded<MeshInput>> => {
     const loaded = await files.load();
     const { snapshot } = files;
-    const found = meshConfig === undefined ? foundIn(snapshot) : await readMeshConfig(meshConfig);
+    const found = meshConfig === undefined ? foundIn(snapshot) : (stated ?? (await readMeshConfig(meshConfig)));
+    if (meshConfig !== undefined && fileOptions.followed) stated = found;
     const { mesh, findings } = kept.take(found);
     const sameMesh = isDeepStrictEqual(mesh, before?.mesh);
     const changed = loaded.changed || !sameMesh || !isDeepStrictEqual(findings, before?.findings);

@@ -18,6 +18,8 @@ export interface FromFilesOptions extends SessionOptions {
   readonly meshConfig: string | undefined;
   /** Of paths that are read only from whom they may come. */
   readonly guards?: ReadonlyMap<string, FileGuard> | undefined;
+  /** The paths that are read again, where not all are; the CA is not then. */
+  readonly followed?: readonly string[] | undefined;
   /** Folder of the CA that `identities` has; undefined for one in memory, or none. */
   readonly ca?: string | undefined;
   /** The CA is another than it was, and proxies get what it is now. */
@@ -72,10 +74,10 @@ export async function controlFromFiles(options: FromFilesOptions): Promise<Contr
     status?.close();
   };
   try {
-    const { paths, meshConfig, closed, guards } = options;
+    const { paths, meshConfig, closed, guards, followed } = options;
     const opened: MeshSource & Partial<MeshFiles> = options.source
       ? await options.source(session)
-      : await openMeshFiles({ paths, meshConfig, closed, guards }, session);
+      : await openMeshFiles({ paths, meshConfig, closed, guards, followed }, session);
     files = opened;
     const reload = async () => {
       // What is wrong with the CA keeps nobody from what the files say.
@@ -92,7 +94,7 @@ export async function controlFromFiles(options: FromFilesOptions): Promise<Contr
       },
       watch: () => {
         opened.watch();
-        authority?.watch();
+        if (!followed) authority?.watch();
       },
       reload,
       use: async (others) => {

@@ -206,7 +206,9 @@ function answered(
   const { recorder, call } = hop;
   const record = head && { ...recordOf(route, head, call, WORKINGS[0].at), upstreamCluster: recorder.cluster };
   const own = record ? replyHeaders(reply, route, choice, record) : reply.headers;
-  const { status, headers } = localReply(head?.headers ?? NO_HEADERS, reply, own);
+  // What the codec refuses is no request, whatever it says; one without a host is.
+  const asked = head?.headers ?? (reply.flag === 'DPE' ? undefined : call.payload.http?.headers);
+  const { status, headers } = localReply(asked ?? NO_HEADERS, reply, own);
   const given = new Set([...(own ?? NO_HEADERS)].map(([name]) => name));
   recorder.changes.push((response) => {
     for (const [name, value] of headers) {

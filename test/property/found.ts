@@ -108,6 +108,12 @@ export const FOUND: readonly Found[] = [
     expect: 'sleep outbound|80||www.example.com: GET www.example.com /a []',
   },
   { name: 'without a Host', config: [WWW], call: toWww(get({ authority: '' })), expect: 'sleep: 400' },
+  {
+    name: 'gRPC without a Host has its refusal in a status of its own',
+    config: [WWW],
+    call: toWww(get({ authority: '', headers: [['content-type', 'application/grpc']] })),
+    expect: 'sleep: 200',
+  },
   { name: 'with an empty Host', config: [WWW], call: toWww(get({ authority: '', emptyHost: true })), expect: 'sleep: 502' },
   { name: 'an asterisk is a target of OPTIONS alone', config: [WWW], call: toWww(get({ path: '*' })), expect: 'sleep: 400' },
   { name: 'a target that is no path', config: [WWW], call: toWww(get({ method: 'OPTIONS', path: '*' })), expect: 'sleep: 404' },

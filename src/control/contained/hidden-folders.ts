@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, resolve, sep } from 'node:path';
 import { SallyportError } from '../../lib/errors.ts';
+import { privateFolder } from '../../lib/private-folder.ts';
 
 /** A file, whose folder is hidden, or a folder. */
 export type HiddenFile = { readonly what: string } & ({ readonly file: string } | { readonly folder: string });
@@ -22,6 +23,15 @@ export function foldersToHide(hidden: readonly HiddenFile[], environment: Readon
     }
   }
   return [...folders];
+}
+
+/** The folder of a file of grants: the command is to grant itself nothing. Rejects with what `openGrants` throws. */
+export async function grantsToHide({ grants }: { readonly grants?: string }): Promise<readonly HiddenFile[]> {
+  // The private folder is hidden in any case.
+  if (grants === undefined || dirname(grants) === privateFolder()) return [];
+  const { openGrants } = await import('../grants/grants-file.ts');
+  const file = openGrants(grants);
+  return [file, realpathSync(file)].map((path) => ({ folder: dirname(resolve(path)), what: 'the file of grants' }));
 }
 
 /** A file that is linked, as Kubernetes mounts them, is in two. */

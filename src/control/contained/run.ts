@@ -16,7 +16,7 @@ import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
 import type { Asking } from './asking/asking.ts';
 import { callerOf } from './caller.ts';
 import { Calls, type CallsOptions } from './calls.ts';
-import { foldersToHide, type HiddenFile } from './hidden-folders.ts';
+import { foldersToHide, grantsToHide, type HiddenFile } from './hidden-folders.ts';
 import type { LocalServices } from './local-services.ts';
 import type { Account } from './report.ts';
 import type { RunSecrets } from './secrets.ts';
@@ -68,7 +68,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const identity = sidecarIdentity(mesh);
   // For good: without a listener Node opens its debugger at this signal, which the command may send.
   process.on('SIGUSR1', () => void local?.control.reopenLogs().catch((error: unknown) => say(messageOf(error))));
-  const hiddenFolders = foldersToHide(options.hidden ?? [], environment);
+  const hiddenFolders = foldersToHide([...(options.hidden ?? []), ...(await grantsToHide(mesh))], environment);
   if (hiddenFolders.length > 0) keepMemory();
   const secrets = await secretsOf(options);
   const opening = openSandbox({
@@ -119,7 +119,9 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
       unused?.throwIfAborted();
       const [{ startLocalMesh }, { allowedAs }] = await Promise.all([import('../local/start.ts'), import('./allowed-as.ts')]);
       const files = asking ? [...paths, asking.file] : paths;
-      const started = await startLocalMesh(files, insideOptions(laidOver, contained), { ...host, unwanted: unused });
+      // The command may write the files, and is not to allow itself anything by them.
+      const followed = asking ? [asking.file] : [];
+      const started = await startLocalMesh(files, { ...insideOptions(laidOver, contained), followed }, { ...host, unwanted: unused });
       local = started;
       asOf = (target) => allowedAs(started.control.report.mesh.registry, identity.namespace, target);
     } catch (error) {

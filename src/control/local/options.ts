@@ -29,7 +29,9 @@ export interface LocalMeshOptions extends EngineOptions {
   readonly closed?: boolean;
   /** Let through what nothing declares, whatever the files say. */
   readonly allowAll?: boolean;
-  /** The file of grants, followed as those of the paths. */
+  /** The paths that are read again as they change, where not all are. */
+  readonly followed?: readonly string[];
+  /** The file of grants, followed in any case. */
   readonly grants?: string;
   /** Resources beside those of the files. */
   readonly beside?: Snapshot;

@@ -55,7 +55,7 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
     const [{ controlFromFiles }, { engineFleet }, { localPrepare, SIDECAR }, { Identities }] = await parts();
     host.unwanted?.throwIfAborted();
     control = await controlFromFiles({
-      ...(await withGrants(paths, options.grants)),
+      ...(await withGrants(paths, options)),
       meshConfig: options.meshConfig,
       statusAddress: options.statusAddress,
       analyse: options.analyse,
@@ -84,15 +84,20 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
 }
 
 /** The file of grants is followed as long as it is nobody else's. Throws what `openGrants` throws. */
-async function withGrants(paths: readonly string[], grants: string | undefined) {
-  if (grants === undefined) return { paths };
+async function withGrants(paths: readonly string[], { grants, followed }: LocalMeshOptions) {
+  if (grants === undefined) return { paths, followed };
   const { foreign, openGrants } = await import('../grants/grants-file.ts');
   const file = openGrants(grants);
   const guard: FileGuard = (stats) => {
     const problem = foreign(stats);
     return problem && `it ${problem}: what it held before is in force`;
   };
-  return { paths: [...paths, file], guards: new Map([[file, guard]]), more: () => ({ grants: resolve(file) }) };
+  return {
+    paths: [...paths, file],
+    followed: followed && [...followed, file],
+    guards: new Map([[file, guard]]),
+    more: () => ({ grants: resolve(file) }),
+  };
 }
 
 function refuseUnheard({ proxies }: Report): void {

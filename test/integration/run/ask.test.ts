@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -159,6 +159,14 @@ test('Ctrl-Z and on while it asks, and Ctrl-C', { skip }, async (t) => {
   assert.match(ended.stdout, /<ended 130>/);
 });
 
+/** A folder of its own: the command finds it empty. */
+function grantsIn({ home }: World): string {
+  const folder = join(home, 'grants');
+  mkdirSync(folder);
+  chownSync(folder, NOBODY, NOBODY);
+  return join(folder, 'grants.yaml');
+}
+
 async function grant(file: string, ...words: readonly string[]): Promise<void> {
   const [program, ...rest] = [...asUser('nobody'), process.execPath, PROGRAM, 'grant', '--file', file, '--status-address', '1', ...words];
   const [code] = (await once(spawn(program!, rest, { stdio: ['ignore', 'ignore', 'inherit'] }), 'close')) as [number];
@@ -167,7 +175,7 @@ async function grant(file: string, ...words: readonly string[]): Promise<void> {
 
 test('without a terminal a grant from elsewhere lets the held call go on', { skip }, async (t) => {
   const outside = world(t);
-  const file = join(outside.home, 'grants.yaml');
+  const file = grantsIn(outside);
   let granted: Promise<void> | undefined;
   const { stdout, stderr } = await outside.run(CALL, {
     options: ['--grants', file],
@@ -180,9 +188,44 @@ test('without a terminal a grant from elsewhere lets the held call go on', { ski
   await granted;
 });
 
+test('the command allows itself nothing: not by the files of the run, which it may write, nor by the grants, which it does not find', {
+  skip,
+}, async (t) => {
+  const outside = world(t);
+  const file = grantsIn(outside);
+  const configuration = join(outside.home, 'mesh.yaml');
+  writeFileSync(configuration, '');
+  chownSync(configuration, NOBODY, NOBODY);
+  const entry = {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'ServiceEntry',
+    metadata: { name: 'own', namespace: 'default' },
+    spec: { hosts: [HOST], resolution: 'DNS', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }] },
+  };
+  let granted: Promise<void> | undefined;
+  const { stdout, stderr } = await outside.run(
+    [
+      `echo '${JSON.stringify(entry)}' >${configuration}`,
+      'ls grants | wc -l',
+      'echo x >grants/grants.yaml',
+      `${CALL} -f || echo "<refused>"`,
+    ].join('\n'),
+    {
+      options: ['--grants', file, '--ask-timeout', '10s', configuration],
+      around: ['setsid', '-w'],
+      during: (said) => {
+        if (said.includes(`waits for ${HOST}:80`)) granted ??= grant(file, 'other.work', '--for', '1h', '--reason', 'a test');
+      },
+    },
+  );
+  await granted;
+  assert.match(stderr, /reloaded: what was read is in force/);
+  assert.equal(stdout, '0\n<refused>\n', stderr);
+});
+
 test('a time is recorded as a grant', { skip }, async (t) => {
   const outside = world(t);
-  const file = join(outside.home, 'grants.yaml');
+  const file = grantsIn(outside);
   const { stdout } = await outside.run(CALL, { options: ['--grants', file], around: inTerminal([ASKED, '2h\n']) });
   assert.match(stdout, /granted asked\.work until .*: grant-/);
   assert.match(stdout, /<hello>/);
