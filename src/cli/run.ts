@@ -4,7 +4,7 @@ import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError } from 'commander';
 import type { AuditedOptions } from '../audit/options.ts';
 import { keepFromProxy, withoutProxyCredentials } from '../control/contained/forward-proxy.ts';
-import type { HiddenFile } from '../control/contained/hidden-folders.ts';
+import { auditToHide } from '../control/contained/hidden-folders.ts';
 import type { PolicyRead } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import { readyLines } from '../control/local/ready.ts';
@@ -107,7 +107,8 @@ async function contained(words: readonly string[], paths: readonly string[], opt
           allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
         },
         host: { ...engineHostFor(via), flows, audit, tell: sayOrEnd((error) => say(messageOf(error))) },
-        hidden: auditHidden(options),
+        hidden: auditToHide(options),
+        signs: options.auditSignCommand,
         environment: withoutProxyCredentials(environment(), via),
         strict: options.strict ?? false,
         allowedSockets: options.allowSocket,
@@ -208,13 +209,6 @@ async function cooperative(words: readonly string[], paths: readonly string[], o
   );
   ran.conclude(printError);
   return ran.code;
-}
-
-/** Files that the command must not see: whoever has them writes the audit anew. */
-function auditHidden({ audit, auditKey }: AuditedOptions): readonly HiddenFile[] {
-  if (audit === undefined) return [];
-  const folder = { folder: audit, what: 'the audit' };
-  return auditKey === undefined ? [folder] : [folder, { file: auditKey, what: 'the key that signs the audit' }];
 }
 
 /** What somebody's mesh would not know of. */

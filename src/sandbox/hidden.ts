@@ -4,6 +4,7 @@
  * warning, as work may need them.
  */
 import { existsSync, lstatSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { SallyportError } from '../lib/errors.ts';
 import { calls, must } from './system.ts';
 
@@ -142,11 +143,35 @@ export function hideFolder(path: string): void {
  * read and not written; as in containers.
  */
 export function protectKernel(): void {
-  const { mount, mountSetattr } = calls();
-  for (const path of ['/proc/sys', '/proc/sysrq-trigger', '/sys'].filter(existsSync)) {
-    must(mount(path, path, null, MS_BIND | MS_REC, null), `${path} cannot be bound`);
-    const attributes = Buffer.alloc(32);
-    attributes.writeBigUInt64LE(MOUNT_ATTR_RDONLY);
-    must(mountSetattr(SYS_MOUNT_SETATTR, AT_FDCWD, path, AT_RECURSIVE, attributes, attributes.length), `${path} cannot be made read-only`);
-  }
+  for (const path of ['/proc/sys', '/proc/sysrq-trigger', '/sys'].filter(existsSync)) keepAsItIs(path);
+}
+
+/**
+ * In these folders nothing can be written, and no folder above them can be put elsewhere, so that at their paths nothing else stands outside either.
+ * Throws `sandbox-unavailable`.
+ */
+export function keepFolders(folders: readonly string[]): void {
+  const above = new Set(folders.flatMap(foldersAbove));
+  // What a mount is at cannot be renamed.
+  for (const folder of [...above].sort((a, b) => a.length - b.length)) bindToItself(folder);
+  for (const folder of folders) keepAsItIs(folder);
+  // The working folder is entered anew: what was entered before lies under the mounts.
+  if (folders.length > 0) process.chdir(process.cwd());
+}
+
+function foldersAbove(folder: string): string[] {
+  const above = dirname(folder);
+  return above === '/' || above === folder ? [] : [...foldersAbove(above), above];
+}
+
+function bindToItself(path: string): void {
+  must(calls().mount(path, path, null, MS_BIND | MS_REC, null), `${path} cannot be bound`);
+}
+
+function keepAsItIs(path: string): void {
+  bindToItself(path);
+  const attributes = Buffer.alloc(32);
+  attributes.writeBigUInt64LE(MOUNT_ATTR_RDONLY);
+  const result = calls().mountSetattr(SYS_MOUNT_SETATTR, AT_FDCWD, path, AT_RECURSIVE, attributes, attributes.length);
+  must(result, `${path} cannot be made read-only`);
 }

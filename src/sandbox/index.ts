@@ -38,6 +38,8 @@ export interface SandboxOptions {
   readonly localPorts: readonly number[];
   /** Folders that the command is to find empty. */
   readonly hiddenFolders?: readonly string[];
+  /** Folders in which nothing can be written. */
+  readonly keptFolders?: readonly string[];
 }
 
 export interface Ended {
@@ -76,6 +78,7 @@ export async function openSandbox({
   allowedSockets,
   localPorts,
   hiddenFolders = [],
+  keptFolders = [],
 }: SandboxOptions): Promise<Sandbox> {
   const uid = process.getuid?.() ?? 0;
   const namespaces = helperNamespaces(environment.PATH ?? '');
@@ -83,6 +86,7 @@ export async function openSandbox({
   const told = {
     hidden,
     hiddenFolders: [...privateFolderIfAny(), ...hiddenFolders],
+    keptFolders,
     localPorts,
     uid,
     gid: process.getgid?.() ?? 0,

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { messageOf } from '../lib/errors.ts';
-import { hide, hideFolder, protectKernel } from './hidden.ts';
+import { hide, hideFolder, keepFolders, protectKernel } from './hidden.ts';
 import { IPV4, IPV6, loopbackUp, routesOf } from './links.ts';
 import { handOver, hasIpv6 } from './listeners.ts';
 import { commandNamespace, mapUser, type Namespaces, type User } from './namespaces.ts';
@@ -36,6 +36,7 @@ async function contain(): Promise<void> {
     redirect(family, INSIDE_PORTS);
   }
   hide(told.hidden);
+  keepFolders(told.keptFolders);
   for (const folder of told.hiddenFolders) hideFolder(folder);
   if (told.namespaces.root) protectKernel();
   await handOver({ ipv6, localPorts: told.localPorts, send });

@@ -13,6 +13,8 @@ export interface InsideOptions {
   readonly hidden: readonly string[];
   /** Folders that are to be empty. */
   readonly hiddenFolders: readonly string[];
+  /** Folders in which nothing can be written. */
+  readonly keptFolders: readonly string[];
   /** Ports of the loopback addresses inside at which services of the machine are to be. */
   readonly localPorts: readonly number[];
 }

@@ -25,6 +25,13 @@ export function foldersToHide(hidden: readonly HiddenFile[], environment: Readon
   return [...folders];
 }
 
+/** What an audit is made of: whoever has it writes the audit anew. */
+export function auditToHide({ audit, auditKey }: { readonly audit?: string; readonly auditKey?: string }): readonly HiddenFile[] {
+  if (audit === undefined) return [];
+  const folder = { folder: audit, what: 'the audit' };
+  return auditKey === undefined ? [folder] : [folder, { file: auditKey, what: 'the key that signs the audit' }];
+}
+
 /** The folder of a file of grants: the command is to grant itself nothing. Rejects with what `openGrants` throws. */
 export async function grantsToHide({ grants }: { readonly grants?: string }): Promise<readonly HiddenFile[]> {
   // The private folder is hidden in any case.

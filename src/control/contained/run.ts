@@ -18,6 +18,7 @@ import { callerOf } from './caller.ts';
 import { Calls, type CallsOptions } from './calls.ts';
 import { foldersToHide, grantsToHide, type HiddenFile } from './hidden-folders.ts';
 import type { LocalServices } from './local-services.ts';
+import { foldersToKeep, outsidePrograms } from './outside-programs.ts';
 import type { Account } from './report.ts';
 import type { RunSecrets } from './secrets.ts';
 
@@ -37,6 +38,8 @@ export interface ContainedOptions {
   readonly strict: boolean;
   /** What the command must not see besides. */
   readonly hidden?: readonly HiddenFile[];
+  /** What signs the audit, for a shell. */
+  readonly signs?: string | undefined;
   /** Paths of unix sockets of this machine that may be called. */
   readonly allowedSockets: readonly string[];
   /** Services of this machine that may be called, at the same port inside. */
@@ -73,6 +76,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const secrets = await secretsOf(options);
   const opening = openSandbox({
     environment,
+    keptFolders: foldersToKeep(outsidePrograms(options), environment),
     hiddenFolders: [...secrets.hiddenFolders, ...hiddenFolders],
     strict,
     allowedSockets: options.allowedSockets,
