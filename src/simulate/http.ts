@@ -113,7 +113,7 @@ function refusedByCodec(hop: HttpHop, arrived: Arrival): HopResult | undefined {
   }
   if (!('reset' in arrived)) return undefined;
   recorder.step('route', '', `the request is refused: ${arrived.reset}`);
-  return recorder.closed('DR', arrived.reset);
+  return recorder.closed(arrived.flag, arrived.reset);
 }
 
 function prepare(hop: HttpHop, head: Head, working: 0 | 1): LocalReply | undefined {

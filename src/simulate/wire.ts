@@ -3,7 +3,7 @@ import { encodeRequest, needsChunks } from '../http/h1/encode.ts';
 import { CodecError } from '../http/h1/error.ts';
 import { toHead as http1Head, readRequest as readHttp1 } from '../http/h1/request.ts';
 import { Field } from '../http/h2/field.ts';
-import { FieldBlock } from '../http/h2/field-block.ts';
+import { FieldBlock, MALFORMED } from '../http/h2/field-block.ts';
 import { sentHeaders } from '../http/h2/headers.ts';
 import { toHead as http2Head, requestProblem } from '../http/h2/request.ts';
 import { type Head, takesExpectation } from '../http/head.ts';
@@ -20,7 +20,7 @@ export interface Receiver {
 }
 
 /** What the codec makes of a request; `unnamed`: it names no host; `reset`: HTTP/2 ends the stream without an answer. */
-export type Arrival = Head | CodecError | 'unnamed' | { readonly reset: string };
+export type Arrival = Head | CodecError | 'unnamed' | { readonly reset: string; readonly flag: 'DPE' | 'DR' };
 
 /** `headers` in place of the request's. */
 export function arrive(request: HttpRequest, headers: HeaderMap, receiver: Receiver): Arrival {
@@ -52,13 +52,14 @@ const FORBIDDEN = ['connection', 'keep-alive', 'proxy-connection', 'transfer-enc
 
 function arriveHttp2({ method, path, authority, scheme }: HttpRequest, headers: HeaderMap, { options, tls, random }: Receiver): Arrival {
   const forbidden = FORBIDDEN.find((name) => headers.has(name));
-  if (forbidden !== undefined) return { reset: `HTTP/2 has no field ${forbidden}` };
+  if (forbidden !== undefined) return { reset: `HTTP/2 has no field ${forbidden}`, flag: 'DPE' };
   const block = new FieldBlock(options);
   const pseudo = [':method', method, ':authority', authority];
   if (method !== 'CONNECT') pseudo.push(':scheme', scheme ?? (tls ? 'https' : 'http'), ':path', path);
   for (const flat of [pseudo, headers.flat]) for (let i = 0; i < flat.length; i += 2) block.add(new Field(flat[i]!, bytes(flat[i + 1]!)));
   const problem = requestProblem(block, true, options);
-  if (problem !== undefined) return { reset: problem };
+  // What breaks no rule of the protocol breaks a limit of the proxy's own.
+  if (problem !== undefined) return { reset: problem, flag: problem === MALFORMED ? 'DPE' : 'DR' };
   takesExpectation(block.headers, block.seen, options.proxyContinue);
   return http2Head(block, true, tls, random);
 }

@@ -109,6 +109,20 @@ export const FOUND: readonly Found[] = [
   },
   { name: 'without a Host', config: [WWW], call: toWww(get({ authority: '' })), expect: 'sleep: 400' },
   {
+    name: 'a length that comes twice breaks a rule of HTTP/2',
+    config: [WWW],
+    call: toWww(
+      get({
+        version: '2',
+        headers: [
+          ['content-length', '0'],
+          ['content-length', '0'],
+        ],
+      }),
+    ),
+    expect: 'sleep: closed',
+  },
+  {
     name: 'gRPC without a Host has its refusal in a status of its own',
     config: [WWW],
     call: toWww(get({ authority: '', headers: [['content-type', 'application/grpc']] })),

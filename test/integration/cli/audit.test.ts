@@ -308,7 +308,9 @@ test('a contained command is audited, and sees neither the audit nor the key', {
   const { code, output } = await verified(here);
   assert.equal(code, 0, output);
   assert.deepEqual(
-    entriesIn(here.folder, 'call').map(({ host, protocol, verdict }) => [host, protocol, verdict].join(' ')),
+    entriesIn(here.folder, 'call')
+      .map(({ host, protocol, verdict }) => [host, protocol, verdict].join(' '))
+      .sort(),
     ['127.0.0.1 tcp allowed', 'not.example http refused'],
   );
 });
