@@ -1,12 +1,14 @@
 /** Programs that `run` starts outside of the sandbox, to sign the audit or to print a credential: the contained command does not choose what they do. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { needs } from '../integration/tools.ts';
-import { runSandboxed, sandboxNeeds, type User } from './sandbox-support.ts';
+import { asUser, runSandboxed, sandboxNeeds, type User } from './sandbox-support.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
 
 interface World {
   readonly folder: string;
@@ -71,3 +73,41 @@ for (const user of ['nobody', 'root'] as const) {
     assert.equal(code, 3);
   });
 }
+
+/** An installation of its own, which the user owns. */
+function installed(t: TestContext, user: User): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-installed-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  for (const name of ['bin', 'dist', 'package.json']) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  if (user === 'nobody') execFileSync('chown', ['-R', '-h', 'nobody', folder]);
+  return folder;
+}
+
+for (const user of ['nobody', 'root'] as const)
+  test(`code of Sallyport's own that the command has changed is not run (${user})`, {
+    skip: sandboxNeeds(user) || needs('curl'),
+  }, async (t) => {
+    const folder = installed(t, user);
+    const home = join(folder, 'home');
+    mkdirSync(home);
+    if (user === 'nobody') execFileSync('chown', ['nobody', home]);
+    const escaped = join(home, 'escaped');
+    const added = `import(\`node:fs\`).then((fs) => fs.writeFileSync(\`${escaped}\`, \`\`));`;
+    const script = [
+      `for file in ${folder}/dist/*.js; do echo '${added}' >>$file; done`,
+      `for file in ${home}/.cache/sallyport/compile/*/*; do echo x >$file && echo "compiled code was written"; done 2>/dev/null`,
+      'curl -s -m 20 http://refused.example/',
+      'echo over',
+    ].join('\n');
+    const run = ['run', '--allow', 'allowed.example', '--', 'sh', '-c', script];
+    const env = { HOME: home, PATH: process.env.PATH };
+    const words = [...asUser(user), process.execPath, join(folder, 'bin/sallyport.js')];
+    // So that there is compiled code.
+    spawnSync(words[0]!, [...words.slice(1), 'run', '--allow', 'allowed.example', '--', 'true'], { env });
+    const { status, stdout, stderr } = spawnSync(words[0]!, [...words.slice(1), ...run], { env, encoding: 'utf8', timeout: 60_000 });
+    assert.doesNotMatch(stdout, /compiled code was written/);
+    assert.match(stderr, /was changed while a contained command ran/);
+    assert.notEqual(status, 0);
+    assert.equal(existsSync(escaped), false);
+  });

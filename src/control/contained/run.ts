@@ -19,6 +19,7 @@ import { Calls, type CallsOptions } from './calls.ts';
 import { foldersToHide, grantsToHide, type HiddenFile } from './hidden-folders.ts';
 import type { LocalServices } from './local-services.ts';
 import { foldersToKeep, outsidePrograms } from './outside-programs.ts';
+import { compiledCodeFolders, refuseChangedModules } from './own-code.ts';
 import type { Account } from './report.ts';
 import type { RunSecrets } from './secrets.ts';
 
@@ -76,7 +77,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const secrets = await secretsOf(options);
   const opening = openSandbox({
     environment,
-    keptFolders: foldersToKeep(outsidePrograms(options), environment),
+    keptFolders: [...foldersToKeep(outsidePrograms(options), environment), ...compiledCodeFolders()],
     hiddenFolders: [...secrets.hiddenFolders, ...hiddenFolders],
     strict,
     allowedSockets: options.allowedSockets,
@@ -91,6 +92,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   });
   for (const path of sandbox.open) say(`${path} is reachable: whoever answers there may call what is refused here; --strict hides it`);
   const asking = options.askMs === undefined ? undefined : await askingFor(options, options.askMs, sandbox);
+  refuseChangedModules();
   const start = () => sandbox.run(words, { ...secrets.environment, ...insideEnvironment(PROXY) });
   const closing: (() => void)[] = [];
   try {
