@@ -39,6 +39,8 @@ await esbuild.build({
 });
 // One small file, which is read before each contained command.
 await esbuild.build({ ...common, entryPoints: { 'sandbox-helper': join(root, 'src/sandbox/inside.ts') }, outdir: folder });
+// One small file, which is copied onto the nodes of a cluster and starts for each pod there.
+await esbuild.build({ ...common, entryPoints: { 'cni-plugin': join(root, 'src/kube/cni/plugin.ts') }, outdir: folder });
 
 await buildPages(join(folder, 'ui'));
 

@@ -2,8 +2,8 @@
  * The image of the product, without Docker: `node scripts/image.ts OUT.tar [NAME]` writes an archive that `docker load` and `ctr images import` take,
  * `node scripts/image.ts --tree FOLDER` its file tree alone, of which deploy/Dockerfile makes the same image.
  *
- * There is no shell in it and no package manager: Node, Envoy, the build with its dependencies, iptables for `sallyport capture`, and the libraries that
- * these name. All of them come from this machine, so it is an image for this machine's architecture.
+ * There is no shell in it and no package manager: Node, Envoy, the build with its dependencies, iptables for `sallyport capture`, the CNI plugin with what it
+ * runs by on a node, and the libraries that these name. All of them come from this machine, so it is an image for this machine's architecture.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -23,7 +23,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { arch, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { SallyportError } from '../src/lib/errors.ts';
 import { productVersion } from '../src/lib/version.ts';
 import { fetchEnvoy } from './fetch-envoy.ts';
@@ -32,6 +32,8 @@ const ROOT = join(import.meta.dirname, '..');
 /** As injected pods run it, and the one whose traffic capture leaves alone. */
 const USER = 1337;
 const PRODUCT = 'usr/local/lib/sallyport';
+/** What `sallyport cni` copies onto a node. */
+const PLUGIN = 'usr/local/lib/sallyport-cni';
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
 const IPTABLES = ['iptables-save', 'iptables-restore', 'ip6tables-save', 'ip6tables-restore'];
@@ -94,8 +96,30 @@ function writeTree(base: string, product: string): void {
     mode: 0o755,
   });
 
+  const nsenter = realpathSync(onPath('nsenter'));
+  put(nsenter, nsenter.slice(1));
+  linkPlugin(join(product, PLUGIN), { node: '/usr/local/bin/node', script: `/${PRODUCT}/dist/cni-plugin.js` });
   const native = execFileSync('find', [own, '-name', '*.node'], { encoding: 'utf8' }).split('\n').filter(Boolean);
-  for (const library of libraries([node, envoy, iptables, ...extensions, ...native])) put(library, library.slice(1));
+  for (const library of libraries([node, envoy, iptables, nsenter, ...extensions, ...native])) put(library, library.slice(1));
+}
+
+/** A folder of links to what the CNI plugin runs by on a node. @param own where the image has what is Sallyport's own */
+export function linkPlugin(folder: string, own: { readonly node: string; readonly script: string }): void {
+  const [iptables, nsenter] = ['xtables-nft-multi', 'nsenter'].map((name) => realpathSync(onPath(name)));
+  const extensions = extensionFolder(iptables!);
+  const files = [process.execPath, iptables!, nsenter!, ...EXTENSIONS.map((name) => join(extensions, name))];
+  const loader = /\/ld-[^/]*$/;
+  const needed = [...libraries(files)];
+  const links = [
+    ['node', own.node],
+    ['plugin.mjs', own.script],
+    ['xtables-nft-multi', iptables],
+    ['nsenter', nsenter],
+    ['xtables', extensions],
+    ['ld.so', needed.find((library) => loader.test(library))],
+    ...needed.filter((library) => !loader.test(library)).map((library) => [join('lib', basename(library)), library]),
+  ] as const;
+  for (const [name, from] of links) linkTo(from!, join(folder, name!));
 }
 
 function linkTo(target: string, link: string): void {

@@ -1,16 +1,14 @@
 /** `sallyport capture`: what the init container of an injected pod runs. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Listed, portList, type ReadList, rangeList } from '../kube/capture/lists.ts';
-import { type CaptureSettings, captureRules, type Family } from '../kube/capture/rules.ts';
+import { type CaptureSettings, captureRules, DNS_PORT, type Family } from '../kube/capture/rules.ts';
+import { checkCapture } from '../kube/capture-check.ts';
 import { hasIpv6, writeRules } from '../kube/iptables.ts';
 import { defaulted, portOption } from './options.ts';
 import { printData } from './print.ts';
 import { say } from './say.ts';
 
-type Options = CaptureSettings & { readonly dns: boolean; readonly dryRun: boolean };
-
-/** Where a sidecar answers DNS. */
-const DNS_PORT = 15_053;
+type Options = CaptureSettings & { readonly dns: boolean; readonly dryRun: boolean; readonly check: boolean };
 export function captureCommand(): Command {
   const ports = (text: string) => listed(portList(text, 'listed'));
   const portsOrAll = (text: string) => listed(portList(text, 'or all'));
@@ -34,9 +32,14 @@ export function captureCommand(): Command {
     .option('--include-inbound-ports <ports>', 'ports of the pod that are captured, or *', portsOrAll, '*')
     .addOption(defaulted('--exclude-inbound-ports <ports>', 'ports of the pod that are not captured', ports, '15090,15021,15020'))
     .option('--dns', `lead DNS to the proxy, too (port ${DNS_PORT})`, false)
+    .option('--check', "write nothing, and fail unless this pod's traffic is captured; needs no right", false)
     .option('--dry-run', 'print the rules, and write none', false)
-    .action((options: Options) => {
+    .action(async (options: Options) => {
       const settings = { ...options, dnsPort: options.dns ? DNS_PORT : undefined };
+      if (options.check) {
+        say(`captured: ${await checkCapture(settings)}`);
+        return;
+      }
       const families: readonly Family[] = options.dryRun || hasIpv6() ? ['IPv4', 'IPv6'] : ['IPv4'];
       for (const family of families) {
         if (options.dryRun) printData(`# ${family}\n${captureRules(settings, family, '')}`);

@@ -56,7 +56,8 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = table({
   learn: ['sallyport learn access.log > egress.yaml', 'sallyport learn --would-deny mesh/ access.log'],
   convert: ['sallyport convert mesh/ > gateway-api.yaml'],
   inject: ['sallyport inject -f app.yaml | kubectl apply -f -', 'sallyport inject -f app.yaml --mesh-config mesh.yaml --no-native'],
-  capture: ['sallyport capture --dry-run', 'sallyport capture --exclude-outbound-ports 6379'],
+  capture: ['sallyport capture --dry-run', 'sallyport capture --check', 'sallyport capture --exclude-outbound-ports 6379'],
+  cni: ['sallyport cni --bin-dir /host/cni/bin --conf-dir /host/cni/net.d'],
   wait: ['sallyport wait --timeout 2m'],
   netpol: ['sallyport netpol mesh/ > network-policies.yaml'],
   analyze: [

@@ -11,6 +11,7 @@ export interface InjectedOptions {
   readonly clusterId: string;
   readonly network: string;
   readonly native: boolean;
+  readonly cni: boolean;
 }
 
 export function addInjectionOptions(command: Command): Command {
@@ -29,10 +30,11 @@ export function addInjectionOptions(command: Command): Command {
     )
     .option('--cluster-id <name>', 'cluster of injected pods', 'Kubernetes')
     .option('--network <name>', 'network of injected pods', '')
-    .option('--no-native', 'sidecars as containers beside the application, for a Kubernetes before 1.29');
+    .option('--no-native', 'sidecars as containers beside the application, for a Kubernetes before 1.29')
+    .option('--cni', "capture by the nodes' CNI plugin (sallyport cni) in place of an init container with NET_ADMIN", false);
 }
 
 export function injectionFrom(options: InjectedOptions, revision: string): Omit<InjectionOptions, 'mesh'> {
-  const { image, imagePullPolicy, engine, clusterId: cluster, network, native } = options;
-  return { image, imagePullPolicy, engine, cluster, network, native, revision };
+  const { image, imagePullPolicy, engine, clusterId: cluster, network, native, cni } = options;
+  return { image, imagePullPolicy, engine, cluster, network, native, cni, revision };
 }

@@ -32,6 +32,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   convert: async () => (await import('./convert.ts')).convertCommand(),
   inject: async () => (await import('./inject.ts')).injectCommand(),
   capture: async () => (await import('./capture.ts')).captureCommand(),
+  cni: async () => (await import('./cni.ts')).cniCommand(),
   wait: async () => (await import('./wait.ts')).waitCommand(),
   netpol: async () => (await import('./netpol.ts')).netpolCommand(),
   analyze: async () => (await import('./analyze.ts')).analyzeCommand(productVersion),

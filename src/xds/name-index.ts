@@ -1,5 +1,6 @@
 /** Lookups in the name table that comes over xDS: the addresses of registered hosts, wildcards included. Pure. */
 import { fromBinary } from '@bufbuild/protobuf';
+import { formatIp, parseIp } from '../lib/ip.ts';
 import { type NameTable, type NameTable_NameInfo, NameTable_NameInfoSchema, NameTableSchema } from './gen/istio/nds_pb.js';
 import { lastValue, splitMessage } from './wire.ts';
 
@@ -11,6 +12,8 @@ export interface NameIndex {
   lookup(name: string): readonly string[] | undefined;
   /** Whether an entry other than `*`, which stands for what nothing declares, has the name. */
   declares(name: string): boolean;
+  /** Whether an entry has the address, as `formatIp` writes it. */
+  hasAddress(ip: string): boolean;
   readonly size: number;
 }
 
@@ -73,9 +76,20 @@ function* indexEntries(table: Entries): Generator<void, NameIndex> {
     }
     return undefined;
   };
+  // Seldom asked for, and then often.
+  let addresses: ReadonlySet<string> | undefined;
   return {
     size: entries.length,
     lookup: (name) => declared(name) ?? exact.get('*'),
     declares: (name) => declared(name) !== undefined,
+    hasAddress: (ip) => {
+      addresses ??= new Set([...exact.values(), ...wildcards.values()].flatMap((ips) => ips.flatMap((text) => canonical(text) ?? [])));
+      return addresses.has(ip);
+    },
   };
+}
+
+function canonical(ip: string): string | undefined {
+  const words = parseIp(ip);
+  return words && formatIp(words);
 }

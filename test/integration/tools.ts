@@ -28,6 +28,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   stty: 'coreutils',
   squid: 'squid',
   timeout: 'coreutils',
+  nsenter: 'util-linux',
   unshare: 'util-linux',
 };
 

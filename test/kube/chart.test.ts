@@ -45,6 +45,7 @@ test('values that there are not, or that cannot be, are refused', { skip }, () =
     'revision=A_b',
     'validation.guardEgress=on',
     'validation.failurePolicy=Never',
+    'cni.binDir=opt',
   ])
     assert.match(template('--set', value).stderr, /values don't meet the specifications of the schema/, value);
 });
@@ -76,6 +77,37 @@ test('what it may do is named: no Secrets but the CA and those of the namespaces
       assert.deepEqual([allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities], [false, true, { drop: ['ALL'] }]);
     }
   }
+});
+
+test('the nodes’ CNI plugin is kept by somebody who may do nothing but write its two folders, and see whether it is deleted', {
+  skip,
+}, () => {
+  const kinds = (...set: readonly string[]) =>
+    (loadAll(template(...set).stdout) as Manifest[]).filter(({ metadata }) => metadata.name === 'sallyport-cni');
+  assert.deepEqual(kinds(), []);
+  const enabled = ['--set', 'cni.enabled=true'];
+  assert.deepEqual(kinds(...enabled, '--set', 'cni.install=false'), []);
+  const own = kinds(...enabled);
+  assert.deepEqual(
+    own.map(({ kind }) => kind),
+    ['ServiceAccount', 'Role', 'RoleBinding', 'DaemonSet'],
+  );
+  assert.deepEqual(own[1]!.rules, [{ apiGroups: ['apps'], resources: ['daemonsets'], resourceNames: ['sallyport-cni'], verbs: ['get'] }]);
+  const { metadata, spec } = own[3]!.spec!.template as unknown as { metadata: { labels: Record<string, string> }; spec: DaemonPod };
+  const [container] = spec.containers;
+  const { allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities, privileged } = container!.securityContext;
+  assert.deepEqual(
+    [allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities, privileged],
+    [false, true, { drop: ['ALL'] }, undefined],
+  );
+  assert.deepEqual([spec.hostNetwork, spec.hostPID, metadata.labels['sidecar.istio.io/inject']], [undefined, undefined, 'false']);
+  assert.deepEqual(
+    spec.volumes.flatMap(({ hostPath }) => hostPath?.path ?? []),
+    ['/opt/cni/bin', '/etc/cni/net.d'],
+  );
+  const all = loadAll(template(...enabled).stdout) as Manifest[];
+  const controller = all.find(({ kind }) => kind === 'Deployment')!.spec!.template.spec.containers[0].args as string[];
+  assert.ok(controller.includes('--cni'));
 });
 
 test('the guard closes, the check does not lock out; neither is asked about anything but the mesh', { skip }, () => {
@@ -144,9 +176,16 @@ interface Webhook {
   readonly rules: readonly { readonly apiGroups: readonly string[] }[];
 }
 
+interface DaemonPod {
+  readonly hostNetwork?: boolean;
+  readonly hostPID?: boolean;
+  readonly containers: readonly { readonly securityContext: Readonly<Record<string, unknown>> }[];
+  readonly volumes: readonly { readonly hostPath?: { readonly path: string } }[];
+}
+
 interface Manifest {
   readonly kind: string;
-  readonly metadata: { readonly namespace?: string };
+  readonly metadata: { readonly name?: string; readonly namespace?: string };
   readonly rules?: readonly {
     readonly apiGroups?: readonly string[];
     readonly resources?: readonly string[];

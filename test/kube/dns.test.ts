@@ -10,7 +10,13 @@ const ENGINES = ['envoy', 'embedded'] as const;
 const SERVERS = { orders: '10.59.118.71', stock: '10.59.118.72' } as const;
 /** The cluster's DNS has a name for it that nobody declares, and one that a wildcard does. */
 const OTHER = '10.59.118.73';
-const NAMES = ['--local=/db.example/', `--address=/undeclared.example/${OTHER}`, `--address=/wild.example/${OTHER}`];
+const NAMES = [
+  ...['--local=/db.example/', `--address=/undeclared.example/${OTHER}`, `--address=/wild.example/${OTHER}`],
+  ...['orders.db', 'undeclared'].map((host) => `--srv-host=_redis._tcp.${host}.example,${host}.example,6379`),
+  // Of the Service kube-dns, which the mesh has, and of an address that it has not.
+  ...['--ptr-record=10.0.96.10.in-addr.arpa,kube-dns.example', '--ptr-record=73.118.59.10.in-addr.arpa,undeclared.example'],
+  ...['orders.db', 'undeclared'].map((host) => `--txt-record=${host}.example,text of ${host}`),
+];
 
 const entry = (name: string, address: string) => `
 ---
@@ -39,6 +45,9 @@ const [what, name] = process.argv.slice(1);
 const say = (text) => { console.log(text); process.exit(); };
 const failed = ({ code }) => say(code);
 if (what === 'lookup') require('dns').lookup(name, 4, (error, address) => say(error ? error.code : address));
+else if (what === 'srv') require('dns').resolveSrv(name, (error, all) => say(error ? error.code : all.map((one) => one.name + ':' + one.port).join()));
+else if (what === 'ptr' || what === 'txt')
+  require('dns')[what === 'ptr' ? 'resolvePtr' : 'resolveTxt'](name, (error, all) => say(error ? error.code : all.join()));
 else if (what === 'over-tcp') {
   const labels = name.split('.').flatMap((label) => [label.length, ...Buffer.from(label)]);
   const question = Buffer.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...labels, 0, 0, 1, 0, 1]);
@@ -134,6 +143,29 @@ test('a name that nobody declares does not exist, whatever server is asked and h
     assert.equal(await ask(engine, 'over-tcp', 'undeclared.example'), NXDOMAIN, engine);
     assert.equal(await ask(engine, 'over-tcp', 'orders.db.example'), 'code 0', engine);
     assert.equal(await ask(engine, 'lookup', 'a.wild.example'), OTHER, engine);
+  }
+});
+
+test('SRV, PTR and TXT go on to the cluster’s DNS where the host or the address is declared, and nowhere else', {
+  skip,
+  timeout: 120_000,
+}, async () => {
+  const questions = [
+    ['srv', '_redis._tcp.orders.db.example', 'orders.db.example:6379'],
+    ['srv', '_redis._tcp.undeclared.example', 'undeclared.example:6379'],
+    ['ptr', '10.0.96.10.in-addr.arpa', 'kube-dns.example'],
+    ['ptr', '73.118.59.10.in-addr.arpa', 'undeclared.example'],
+    ['txt', 'orders.db.example', 'text of orders.db'],
+    ['txt', 'undeclared.example', 'text of undeclared'],
+  ] as const;
+  for (const [what, name, said] of questions) {
+    assert.equal(await ask('uncaptured', what, name), said, 'the cluster’s DNS knows it');
+    for (const engine of ENGINES)
+      assert.equal(
+        await ask(engine, what, name),
+        said.startsWith('undeclared') || said.endsWith('undeclared') ? 'ENOTFOUND' : said,
+        `${engine}: ${name}`,
+      );
   }
 });
 

@@ -27,6 +27,15 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
+{{- /* Of the nodes' CNI plugin: there is one, whatever control planes there are. */ -}}
+{{- define "sallyport.cniLabels" -}}
+app: sallyport-cni
+app.kubernetes.io/name: sallyport-cni
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
 {{- /* The profile restricted of Kubernetes' Pod Security Standards. */ -}}
 {{- define "sallyport.restricted" -}}
 allowPrivilegeEscalation: false

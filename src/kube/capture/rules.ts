@@ -26,6 +26,9 @@ export interface CaptureSettings {
 
 export type Family = 'IPv4' | 'IPv6';
 
+/** Where a sidecar answers DNS. */
+export const DNS_PORT = 15_053;
+
 const LOOPBACK = { IPv4: '127.0.0.1/32', IPv6: '::1/128' } as const;
 /** From where a sidecar calls its own application, as Istio's do. */
 const INBOUND_SOURCE = { IPv4: '127.0.0.6/32', IPv6: '::6/128' } as const;
@@ -70,6 +73,22 @@ export function captureRules(settings: CaptureSettings, family: Family, present:
   const raw = [...DNS_CHAINS.map((chain) => `:${chain} - [0:0]`), ...stale(DNS_JUMPS), ...zoneRules(settings)];
   const tracked = settings.dnsPort !== undefined || DNS_JUMPS.some((jump) => old.includes(jump));
   return [...(tracked ? table('raw', raw) : []), ...table('nat', nat), ''].join('\n');
+}
+
+/**
+ * What of these rules is not there, as chains and jumps; empty if all of them are.
+ * @param present as `iptables-save` prints it, in its own spelling of rules: of chains their numbers of rules are compared
+ */
+export function missingRules(settings: CaptureSettings, family: Family, present: string): string[] {
+  const counts = (text: string) => {
+    const found = new Map<string, number>();
+    for (const [, chain] of text.matchAll(/^-A (\S+) /gm)) found.set(chain!, (found.get(chain!) ?? 0) + 1);
+    return found;
+  };
+  const [wanted, there] = [counts(captureRules(settings, family, '')), counts(present)];
+  const own = [...CHAINS, ...DNS_CHAINS].filter((chain) => (there.get(chain) ?? 0) !== (wanted.get(chain) ?? 0));
+  const jumps = settings.dnsPort === undefined ? JUMPS : [...JUMPS, ...DNS_JUMPS];
+  return [...own, ...jumps.filter((jump) => !present.includes(`-A ${jump}\n`))];
 }
 
 function table(name: string, lines: readonly string[]): string[] {
@@ -120,7 +139,8 @@ function outputRules(settings: CaptureSettings, family: Family): string[] {
   ];
 }
 
-function inFamily(ranges: readonly string[], family: Family): string[] {
+/** Those of the ranges that are of the family. */
+export function inFamily(ranges: readonly string[], family: Family): string[] {
   return ranges.flatMap((text) => {
     const range = parseRange(text);
     return range && (range.words.length === 1) === (family === 'IPv4') ? [formatRange(range)] : [];

@@ -1,8 +1,9 @@
 /** The containers that injection adds. */
 import { PROXY_CONTAINER } from '../../api/injection.ts';
-import { CAPTURE_CONTAINER } from './capture-container.ts';
+import { CAPTURE_CONTAINERS } from './capture-container.ts';
 import { type ProxyEnvironment, proxyEnvironment } from './environment.ts';
 import type { Container } from './pod.ts';
+import { RESTRICTED } from './settings.ts';
 import { PROXY_MOUNTS, ROOT_CERT_FOLDER, TOKEN_FOLDER } from './volumes.ts';
 
 /** Whom the rules of capture leave alone. */
@@ -32,15 +33,7 @@ export function proxyContainerFor(about: InjectedProxy): Container {
           readinessProbe: { ...ready, ...readiness },
         }
       : {}),
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ['ALL'] },
-      privileged: false,
-      readOnlyRootFilesystem: true,
-      runAsGroup: PROXY_ID,
-      runAsNonRoot: true,
-      runAsUser: PROXY_ID,
-    },
+    securityContext: { ...RESTRICTED, runAsGroup: PROXY_ID, runAsUser: PROXY_ID },
     resources,
     volumeMounts: PROXY_MOUNTS,
   };
@@ -83,14 +76,19 @@ function proxyArguments({ role, settings, controller, pod, metricsUrl }: Injecte
   ];
 }
 
-/** In the order in which they run: of native sidecars capture and proxy come first, so that nothing of the pod goes round them. */
+/**
+ * In the order in which they run: of native sidecars capture and proxy come first, so that nothing of the pod goes round them.
+ * @param captured whether the pod's traffic is captured before any of them runs, by the node
+ */
 export function initContainersWith(
   own: readonly Container[],
   capture: Container | undefined,
   nativeProxy: Container | undefined,
+  captured: boolean,
 ): readonly Container[] {
-  const others = own.filter(({ name }) => name !== CAPTURE_CONTAINER && (name !== PROXY_CONTAINER || !nativeProxy));
-  const captured = capture ? [capture] : [];
+  const others = own.filter(({ name }) => !CAPTURE_CONTAINERS.includes(name) && (name !== PROXY_CONTAINER || !nativeProxy));
+  const first = capture ? [capture] : [];
+  if (nativeProxy) return [...first, nativeProxy, ...others];
   // Without a proxy that runs already, captured init containers would reach nothing.
-  return nativeProxy ? [...captured, nativeProxy, ...others] : [...others, ...captured];
+  return captured ? [...first, ...others] : [...others, ...first];
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readCapture } from '../capture/annotation.ts';
 import { injectPod } from './inject.ts';
 import type { Container, WrittenPod } from './pod.ts';
 import { APP, OPTIONS, OWNER, pod } from './testing.ts';
@@ -245,4 +246,42 @@ test('the embedded data plane, by annotation', () => {
 
 test('a pod that runs as the proxy’s user is told', () => {
   assert.match(injected(pod({}, { securityContext: { runAsUser: 1337 } })).warnings.join(), /app runs as the proxy's own user/);
+});
+
+test('with the nodes’ CNI plugin no container may write rules: one that may do nothing sees that they are there, and nothing runs before it', () => {
+  const options = { ...OPTIONS, cni: true };
+  const { order, named, metadata } = injected(pod({}, { initContainers: [{ name: 'setup' }] }), options);
+  assert.deepEqual(order, [['istio-validation', 'istio-proxy', 'setup'], ['app']]);
+  const check = named('istio-validation')!;
+  assert.deepEqual(check.args!.slice(0, 4), ['capture', '--check', '--outbound-port', '15001']);
+  // Captured as the application is: not the proxy's user.
+  assert.deepEqual((check.securityContext as { runAsUser: number }).runAsUser, 1338);
+  const annotated = readCapture(metadata.annotations!['sallyport.dev/capture']!);
+  assert.ok('settings' in annotated);
+  assert.deepEqual(
+    [annotated.settings.proxyUid, annotated.settings.excludeInboundPorts, annotated.settings.dnsPort],
+    [1337, ['15090', '15021', '15020'], undefined],
+  );
+  for (const { name, securityContext } of order[0]!.slice(0, 2).map((name) => named(name)!)) {
+    const { capabilities, runAsNonRoot, seccompProfile, allowPrivilegeEscalation } = securityContext as Record<string, unknown>;
+    assert.deepEqual(
+      [capabilities, runAsNonRoot, seccompProfile, allowPrivilegeEscalation],
+      [{ drop: ['ALL'] }, true, { type: 'RuntimeDefault' }, false],
+      name,
+    );
+  }
+  const uncaptured = injected(pod({ 'traffic.sidecar.istio.io/includeOutboundIPRanges': '' }), options);
+  assert.equal((uncaptured.named('istio-validation')!.securityContext as { runAsUser: number }).runAsUser, 1337);
+  const classic = injected(pod({ 'sidecar.istio.io/nativeSidecar': 'false' }, { initContainers: [{ name: 'setup' }] }), options);
+  assert.deepEqual(classic.order, [
+    ['istio-validation', 'setup'],
+    ['app', 'istio-proxy'],
+  ]);
+  assert.match(classic.warnings.join(), /setup runs before the proxy, and captured: what they send is refused/);
+  // What one control plane has injected, another need not.
+  assert.deepEqual(injected(pod({}, { initContainers: [check] })).order[0], ['istio-init', 'istio-proxy']);
+  assert.equal(
+    injected(pod({ 'sidecar.istio.io/interceptionMode': 'NONE' }), options).metadata.annotations!['sallyport.dev/capture'],
+    undefined,
+  );
 });

@@ -3,8 +3,9 @@ import { isSystemNamespace, PROXY_CONTAINER, withoutSidecar } from '../../api/in
 import type { Resource } from '../../api/resource.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { TOKEN_AUDIENCE } from '../../lib/spiffe.ts';
+import { CAPTURE_ANNOTATION, captureText } from '../capture/annotation.ts';
 import type { Annotations } from './annotations.ts';
-import { captureContainer } from './capture-container.ts';
+import { captureContainer, captureSettings } from './capture-container.ts';
 import { initContainersWith, PROXY_ID, proxyContainerFor } from './containers.ts';
 import { merged } from './merge.ts';
 import { type InjectionStatus, injectedAnnotations, injectedLabels, isInjected } from './metadata.ts';
@@ -59,9 +60,10 @@ export function injectPod(pod: WrittenPod, owner: Owner, namespace: Resource | u
   );
   const user = (proxy.securityContext as Fields).runAsUser;
   const captures = role === 'sidecar' && settings.mode === 'REDIRECT';
-  const capture = captures ? captureContainer(settings, options, typeof user === 'number' && user > 0 ? user : PROXY_ID) : undefined;
+  const captured = captures ? captureSettings(settings, options, typeof user === 'number' && user > 0 ? user : PROXY_ID) : undefined;
+  const capture = captured && captureContainer(captured, settings, options);
   const native = role === 'sidecar' && settings.native ? proxy : undefined;
-  const full = withContainers(spec, capture, native, native ? undefined : proxy, settings.hold);
+  const full = withContainers(spec, { capture, native, beside: native ? undefined : proxy, hold: settings.hold, cni: options.cni });
   const volumes = proxyVolumes(TOKEN_AUDIENCE);
   const application = spec.containers.find(({ name }) => name !== PROXY_CONTAINER)?.name;
   const status: InjectionStatus = {
@@ -78,12 +80,13 @@ export function injectPod(pod: WrittenPod, owner: Owner, namespace: Resource | u
       labels: injectedLabels(labels, owner, network, role),
       annotations: {
         ...injectedAnnotations(metrics.annotations, application, options.revision),
+        ...(captured && options.cni ? { [CAPTURE_ANNOTATION]: captureText(captured) } : {}),
         [STATUS_ANNOTATION]: JSON.stringify(status),
       },
     },
     spec: merged(role === 'router' ? merged(LOW_PORTS, full) : full, { volumes }) as PodSpec,
   };
-  return { kind: 'injected', pod: result, warnings: role === 'sidecar' ? warningsFor(pod, settings) : [] };
+  return { kind: 'injected', pod: result, warnings: role === 'sidecar' ? warningsFor(pod, settings, options.cni) : [] };
 }
 
 /** The embedded data plane has no agent beside it that would merge the application's with its own. */
@@ -127,16 +130,19 @@ function overlaid(proxy: Container, own: Container | undefined): Container {
   return merged(proxy, said);
 }
 
-function withContainers(
-  spec: PodSpec,
-  capture: Container | undefined,
-  native: Container | undefined,
-  beside: Container | undefined,
-  first: boolean,
-): PodSpec {
+interface Added {
+  readonly capture: Container | undefined;
+  readonly native: Container | undefined;
+  readonly beside: Container | undefined;
+  /** The one beside comes first. */
+  readonly hold: boolean;
+  readonly cni: boolean;
+}
+
+function withContainers(spec: PodSpec, { capture, native, beside, hold, cni }: Added): PodSpec {
   const applications = spec.containers.filter(({ name }) => name !== PROXY_CONTAINER);
-  const initContainers = initContainersWith(spec.initContainers ?? [], capture, native);
-  const containers = !beside ? applications : first ? [beside, ...applications] : [...applications, beside];
+  const initContainers = initContainersWith(spec.initContainers ?? [], capture, native, cni);
+  const containers = !beside ? applications : hold ? [beside, ...applications] : [...applications, beside];
   return { ...spec, ...(initContainers.length > 0 ? { initContainers } : {}), containers };
 }
 

@@ -26,7 +26,19 @@ export interface InjectionOptions {
   readonly network: string;
   /** Whether sidecars are init containers that go on running (Kubernetes 1.29 and later), and not containers beside the application's. */
   readonly native: boolean;
+  /** Whether the nodes' CNI plugin captures, in place of an init container that may write rules. */
+  readonly cni: boolean;
 }
+
+/** What a container may do that Pod Security's profile `restricted` lets in; its user is another than root. */
+export const RESTRICTED = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+  privileged: false,
+  readOnlyRootFilesystem: true,
+  runAsNonRoot: true,
+  seccompProfile: { type: 'RuntimeDefault' },
+} as const;
 
 export const ENGINE_ANNOTATION = 'sallyport.dev/engine';
 export const STATUS_ANNOTATION = 'sidecar.istio.io/status';

@@ -12,6 +12,7 @@ export const OPTIONS: InjectionOptions = {
   cluster: 'Kubernetes',
   network: '',
   native: true,
+  cni: false,
 };
 
 export const OWNER: Owner = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web', namespace: 'shop' };

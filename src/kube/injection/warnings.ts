@@ -5,7 +5,7 @@ import { PROXY_ID } from './containers.ts';
 import type { Container, Fields, WrittenPod } from './pod.ts';
 import { asksFor, DNS_AUTO_ALLOCATE, type PodSettings } from './settings.ts';
 
-export function warningsFor({ metadata, spec }: WrittenPod, settings: PodSettings): string[] {
+export function warningsFor({ metadata, spec }: WrittenPod, settings: PodSettings, cni: boolean): string[] {
   const { annotations = {} } = metadata ?? {};
   const warnings = IGNORED_ANNOTATIONS.filter((name) => annotations[name] !== undefined).map(
     (name) => `the annotation ${name} has no effect`,
@@ -18,7 +18,9 @@ export function warningsFor({ metadata, spec }: WrittenPod, settings: PodSetting
     warnings.push(`${list(own)} as the proxy's own user (${PROXY_ID}): what they send is not captured. Choose another runAsUser`);
   const early = native ? [] : (spec.initContainers ?? []).map(({ name }) => name).filter((name) => name !== PROXY_CONTAINER);
   if (mode === 'REDIRECT' && early.length > 0)
-    warnings.push(`${list(early)} before capture is up: what they send goes round the proxy. A native sidecar is there before them`);
+    warnings.push(
+      `${list(early)} before ${cni ? 'the proxy, and captured: what they send is refused' : 'capture is up: what they send goes round the proxy'}. A native sidecar is there before them`,
+    );
   const excluded = [
     ['excludeOutboundPorts', capture.excludeOutboundPorts],
     ['excludeOutboundIPRanges', capture.excludeOutboundRanges],

@@ -6,6 +6,8 @@
 export interface WireQuestion {
   /** Without a trailing dot, in lower case. */
   readonly name: string;
+  /** Of the records that are asked for (IANA). */
+  readonly type: number;
   /** The question asked anew: the client's id, its wish for recursion, and nothing else of it but whether it takes long answers and signatures. */
   readonly anew: Buffer;
 }
@@ -39,7 +41,7 @@ export function readQuestion(message: Buffer, extended: { readonly dnssec: boole
   }
   if (at + 4 > message.length || message.readUInt16BE(at + 2) !== CLASS_IN) return undefined;
   if (at - HEADER > 255 || !labels.every((label) => /^[a-z0-9_-]+$/.test(label))) return undefined;
-  return { name: labels.join('.'), anew: asked(message.subarray(0, at + 4), flags & KEPT_FLAGS, extended) };
+  return { name: labels.join('.'), type: message.readUInt16BE(at), anew: asked(message.subarray(0, at + 4), flags & KEPT_FLAGS, extended) };
 }
 
 function asked(head: Buffer, flags: number, extended: { readonly dnssec: boolean } | undefined): Buffer {

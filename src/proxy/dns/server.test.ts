@@ -9,7 +9,7 @@ import { createDnsServer, type DnsServer } from './server.ts';
 
 async function serve(t: TestContext): Promise<DnsServer> {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const names = { lookup: () => ['10.0.0.1'], declares: () => true, size: 1 };
+  const names = { lookup: () => ['10.0.0.1'], declares: () => true, hasAddress: () => false, size: 1 };
   const server = await createDnsServer({
     address: { ip: '127.0.0.1', port: 0 },
     names: () => names,
@@ -24,7 +24,7 @@ async function serve(t: TestContext): Promise<DnsServer> {
 test('localhost is both loopback addresses, over UDP and TCP; while nobody has said which names there are, no answer is given', async (t) => {
   const SERVFAIL = 2;
   let known = false;
-  const names = { lookup: () => ['10.0.0.1'], declares: () => true, size: 1 };
+  const names = { lookup: () => ['10.0.0.1'], declares: () => true, hasAddress: () => false, size: 1 };
   const server = await createDnsServer({
     address: { ip: 'localhost', port: 0 },
     names: () => (known ? names : undefined),
@@ -62,7 +62,7 @@ test('a name server that is this one is not asked, by whichever address it is to
     asked++;
     return [];
   };
-  const names = { lookup, declares: () => true, size: 1 };
+  const names = { lookup, declares: () => true, hasAddress: () => false, size: 1 };
   const at = (port: number, upstreams: readonly string[]) =>
     createDnsServer({ address: { ip: 'localhost', port }, names: () => names, upstreams, now: () => 0, log: () => undefined });
   const before = await at(0, []);

@@ -1,7 +1,7 @@
 /**
  * The DNS server of a proxy (Istio's agent has it on 15053): registered hosts are answered from the name table. Names that the table has without
- * addresses go to the name servers of the system; others do not exist, as a question that is passed on could carry data out. UDP and TCP
- * (RFC 1035, RFC 7766).
+ * addresses, and other records than addresses of registered hosts, go to the name servers of the system; other names do not exist, as a question that is
+ * passed on could carry data out. UDP and TCP (RFC 1035, RFC 7766).
  */
 import { type BindOptions, createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
@@ -13,6 +13,7 @@ import type { NameIndex } from '../../xds/name-index.ts';
 import { ReadAhead } from '../listener/inspection.ts';
 import type { Observer } from '../observed.ts';
 import type { Address } from '../types.ts';
+import { answeredBy } from './asking.ts';
 import { readQuestion } from './question.ts';
 import { resolvConf } from './system.ts';
 
@@ -93,20 +94,21 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
       answer(failure(message, SERVFAIL));
       return;
     }
-    const known = isLocalhost(name) ? LOOPBACK : (names.lookup(name) ?? askable(name));
+    const by = isLocalhost(name) ? ({ kind: 'mesh', ips: LOOPBACK } as const) : answeredBy(asked, names);
+    const known = by.kind === 'mesh' ? by.ips : by.kind === 'nobody' ? askable(name) : undefined;
     const observer = options.contained?.observer;
-    if (!known) {
-      observer?.unresolved(name, client);
-      answer(failure(message, NXDOMAIN));
-    } else if (known.length === 0) {
+    if (by.kind === 'others') {
       forward(asked.anew, tcp, (response) => {
         observer?.answered(name, addressesIn(response));
         answer(response);
       });
-    } else {
+    } else if (known) {
       observer?.answered(name, known);
       const response = addressAnswer(query, question, known);
       answer(tcp || response.length <= udpSize(query) ? response : truncated(query));
+    } else {
+      observer?.unresolved(name, client);
+      answer(failure(message, NXDOMAIN));
     }
   }
 

@@ -72,7 +72,7 @@ export function fakeEnvironment(): FakeEnvironment {
       },
     },
     explicitProxy: {
-      names: () => ({ lookup: () => undefined, declares: () => false, size: 0 }),
+      names: () => ({ lookup: () => undefined, declares: () => false, hasAddress: () => false, size: 0 }),
       resolver: { resolve: () => Promise.reject(new Error('no names here')), close: () => undefined },
       log: () => undefined,
       turnedAway: () => undefined,
