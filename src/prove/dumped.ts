@@ -148,7 +148,7 @@ const FETCHES = 'envoy.extensions.filters.http.on_demand.v3.';
 
 /** Of hosts that are resources of their own an Envoy dumps all that it has; which others there are is not known where it fetches them. */
 function withHosts(config: Json, dump: Json): Json {
-  if (!config.vhds || JSON.stringify(dump).includes(FETCHES)) return config;
+  if (!config.vhds || JSON.stringify(configsOf(dump, 'ListenersConfigDump')).includes(FETCHES)) return config;
   const { vhds: _, ...whole } = config;
   return whole;
 }

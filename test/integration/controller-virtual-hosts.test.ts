@@ -127,7 +127,7 @@ test('an Envoy gets the hosts that changed, and asks nothing about names that no
   writeFileSync(dump, await proxy.page('/config_dump?include_eds'));
   const explained = place.run('explain', '--config-dump', dump, '-H', `host: ${hostOf(7)}`, `http://127.0.0.1:${place.gateway}/`);
   await explained.exit;
-  assert.match(explained.output, /VirtualService shop\/v7/);
+  assert.match(explained.output, /VirtualService shop\/v7/, explained.errors);
 });
 
 test('calls go on while a host moves to a new cluster, goes, and comes', { skip, timeout: 120_000 }, async (t) => {
