@@ -27,7 +27,7 @@ const setWith = (listeners: readonly string[], ...routes: RouteConfiguration[]) 
   });
 
 test('each virtual host is a resource under the name of its route configuration', () => {
-  const set = withVirtualHosts(setOf(route('80', 'a.example', 'odd/host%'), route('with/slash', 'b.example')));
+  const set = withVirtualHosts(setOf(route('80', 'a.example', 'odd/host%'), route('empty'), route('with/slash', 'b.example')));
   const routes = listIn(set, 'route').all.map(({ bytes }) => fromBinary(RouteConfigurationSchema, bytes));
   const hosts = listIn(set, 'virtualHost').all.map(({ name, bytes }) => ({ name, host: fromBinary(VirtualHostSchema, bytes) }));
   assert.deepEqual(
@@ -39,6 +39,7 @@ test('each virtual host is a resource under the name of its route configuration'
     ]),
     [
       ['80', 'ads', 0, 5],
+      ['empty', undefined, 0, 5],
       ['with/slash', undefined, 1, 5],
     ],
   );

@@ -4,6 +4,7 @@
  */
 
 import { create, toBinary } from '@bufbuild/protobuf';
+import { DurationSchema } from '@bufbuild/protobuf/wkt';
 import { contentHash } from '../encode.ts';
 import { isFromRelease } from '../envoy-version.ts';
 import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
@@ -105,7 +106,8 @@ const HOST_NAME = 1;
 
 function part({ name, bytes }: EncodedResource): Parted {
   const { rest, parts } = splitMessage(bytes, HOSTS);
-  const frame = Buffer.concat([rest, FROM_THE_STREAM]);
+  // Where there are none, Envoy would wait for them.
+  const frame = parts.length > 0 ? Buffer.concat([rest, FROM_THE_STREAM]) : bytes;
   const hosts = parts.map((host): EncodedResource => {
     const own = Buffer.from(lastValue(host, HOST_NAME) ?? []).toString('utf8');
     const called = `${name}/${own.replaceAll('%', '%25').replaceAll('/', '%2F')}`;
@@ -120,7 +122,14 @@ function part({ name, bytes }: EncodedResource): Parted {
 const FROM_THE_STREAM = toBinary(
   RouteConfigurationSchema,
   create(RouteConfigurationSchema, {
-    vhds: { configSource: { configSourceSpecifier: { case: 'ads', value: {} }, resourceApiVersion: ApiVersion.V3 } },
+    vhds: {
+      configSource: {
+        configSourceSpecifier: { case: 'ads', value: {} },
+        resourceApiVersion: ApiVersion.V3,
+        // As with routes: what is new comes into force with its hosts, however long that takes.
+        initialFetchTimeout: create(DurationSchema),
+      },
+    },
   }),
 );
 
