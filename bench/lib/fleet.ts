@@ -1,14 +1,19 @@
-/** Simulated proxies of a control plane: each has a connection of its own, asks for what an Envoy asks for, in its order, and acknowledges everything. */
+/**
+ * Simulated proxies of a control plane: each has a connection of its own, asks for what an Envoy asks for, in its order, and acknowledges everything. They take virtual
+ * hosts as resources of their own, as Envoys that are started by us do; `heard` says of a route configuration when its hosts have come too.
+ */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
-import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { MessageReader, prefixOf } from '../../src/lib/grpc/messages.ts';
 import { warmedBy } from '../../src/xds/ads/references.ts';
 import { NodeSchema } from '../../src/xds/gen/envoy/config/core/v3/base_pb.js';
+import { RouteConfigurationSchema } from '../../src/xds/gen/envoy/config/route/v3/route_pb.js';
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
   type Resource,
 } from '../../src/xds/gen/envoy/service/discovery/v3/discovery_pb.js';
+import { TAKES_VIRTUAL_HOSTS } from '../../src/xds/node.ts';
 import { type ResourceType, TYPE_URL } from '../../src/xds/resources.ts';
 import { lastValue } from '../../src/xds/wire.ts';
 
@@ -60,10 +65,11 @@ export class FleetProxy {
       for (const [of, names] of referencesIn(type, bytes)) this.#ask(of, names);
       if (type === 'cluster' && !this.#asked.has('listener')) this.#ask('listener', []);
     }
-    this.heard(type);
+    if (type === 'route' && partsIn(bytes)) this.#ask('virtualHost', []);
+    else this.heard(type === 'virtualHost' ? 'route' : type);
   }
 
-  #ask(type: ResourceType, names: readonly string[], node?: JsonObject): void {
+  #ask(type: ResourceType, names: readonly string[], node?: MessageInitShape<typeof NodeSchema>): void {
     const before = this.#asked.get(type) ?? new Set();
     const fresh = names.filter((name) => !before.has(name));
     if (this.#asked.has(type) && fresh.length === 0) return;
@@ -94,11 +100,26 @@ function referencesIn(type: ResourceType, bytes: Buffer): ReadonlyMap<ResourceTy
   return found;
 }
 
-function nodeOf(index: number): JsonObject {
+/** Whether the hosts of the routes are to come by themselves. */
+function partsIn(bytes: Buffer): boolean {
+  const { resources } = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+  return resources.some(({ resource }) => resource && lastValue(resource.value, RouteConfigurationSchema.field.vhds.number) !== undefined);
+}
+
+function nodeOf(index: number): MessageInitShape<typeof NodeSchema> {
   const address = `10.${100 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
   return {
     id: `sidecar~${address}~pod-${index}.default~default.svc.cluster.local`,
-    metadata: { NAME: `pod-${index}`, NAMESPACE: 'default', LABELS: { app: 'pod' }, SERVICE_ACCOUNT: 'default', INSTANCE_IPS: address },
+    metadata: {
+      NAME: `pod-${index}`,
+      NAMESPACE: 'default',
+      LABELS: { app: 'pod' },
+      SERVICE_ACCOUNT: 'default',
+      INSTANCE_IPS: address,
+      [TAKES_VIRTUAL_HOSTS]: 'true',
+    },
+    userAgentName: 'envoy',
+    userAgentVersionType: { case: 'userAgentBuildVersion', value: { version: { majorNumber: 1, minorNumber: 40 } } },
   };
 }
 

@@ -81,9 +81,8 @@ export function controllerCommand(): Command {
     )
     .addOption(addressOption('--status-address <address:port>', 'readiness, streams, reload; port 0 for none', '127.0.0.1:15021'))
     .option(
-      '--vhds',
-      'send Envoys (1.40 or newer, incremental xDS) each virtual host as a resource of its own, so that a change of one pushes that one alone',
-      false,
+      '--no-vhds',
+      'send route configurations whole. Else Envoys that are started by sallyport (1.40 or newer, incremental xDS) get each virtual host as a resource of its own, so that a change of one pushes that one alone',
     )
     .addOption(
       defaulted('--keep <duration>', 'time after which a proxy that nobody is connected as is no longer translated', durationOption, '1m'),

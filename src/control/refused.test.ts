@@ -22,7 +22,9 @@ spec: { hosts: [one.example.com], http: [{ route: [{ destination: { host: one.ex
     originsBehind(resources, key).map(({ kind, namespace, name }) => originText({ kind, namespace, name }));
   assert.deepEqual(behind('cluster/outbound|80||one.example.com'), ['ServiceEntry default/one']);
   assert.ok(behind('route/80').includes('VirtualService default/rule'));
-  for (const none of [undefined, 'cluster/none', 'listener/none', 'route/none', 'secret/default']) assert.deepEqual(behind(none), []);
+  assert.deepEqual(behind('virtualHost/80/one.example.com:80'), behind('route/80'));
+  for (const none of [undefined, 'cluster/none', 'listener/none', 'route/none', 'virtualHost/80/none', 'secret/default'])
+    assert.deepEqual(behind(none), []);
 });
 
 test('what several proxies refuse is one finding about the object, with its line', () => {

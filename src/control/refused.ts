@@ -6,7 +6,9 @@ import type { Refusal } from '../engine/contract.ts';
 import type { Finding } from '../lib/finding.ts';
 import { originText, type PlacedOrigin } from '../lib/origin.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { placeOfHost } from '../xds/ads/virtual-hosts.ts';
 import type { Metadata } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { VirtualHost } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { originsOf } from '../xds/match/metadata.ts';
 import type { XdsResources } from '../xds/resources.ts';
 import type { ProxyState } from './report.ts';
@@ -74,10 +76,16 @@ function* metadataOf(resources: XdsResources, key = ''): Generator<Metadata | un
     for (const chain of listener?.filterChains ?? []) yield chain.metadata;
     yield listener?.defaultFilterChain?.metadata;
   }
-  if (type === 'route') {
-    for (const host of resources.routes.find((candidate) => candidate.name === name)?.virtualHosts ?? []) {
-      yield host.metadata;
-      for (const route of host.routes) yield route.metadata;
-    }
+  if (type === 'route') yield* metadataOfHosts(resources.routes.find((candidate) => candidate.name === name)?.virtualHosts);
+  if (type === 'virtualHost') {
+    const [routes, host] = placeOfHost(name);
+    yield* metadataOfHosts(resources.routes.find((one) => one.name === routes)?.virtualHosts.filter((one) => one.name === host));
+  }
+}
+
+function* metadataOfHosts(hosts: readonly VirtualHost[] = []): Generator<Metadata | undefined> {
+  for (const { metadata, routes } of hosts) {
+    yield metadata;
+    for (const route of routes) yield route.metadata;
   }
 }

@@ -69,6 +69,25 @@ test('the dumps of sidecar and gateway explain what the files explain', () => {
   }
 });
 
+test('hosts that are resources of their own are those that the dump has; where more are fetched for a call nobody knows', () => {
+  const parted = (text: string) => text.replaceAll('"virtual_hosts":', '"vhds": { "config_source": { "ads": {} } }, "virtual_hosts":');
+  const fetched = (text: string) =>
+    parted(text).replaceAll(
+      '"http_filters": [',
+      '"http_filters": [{ "name": "envoy.filters.http.on_demand", "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.on_demand.v3.OnDemand" } }, ',
+    );
+  const outcome = (change: (text: string) => string) => {
+    const { name, dump } = dumpOf('default/app');
+    const mesh = dumpedMesh([{ name, dump: JSON.parse(change(JSON.stringify(dump, undefined, 1))) }]);
+    return explainDump(mesh, parseTarget('http://other.example.com/'), { to: '203.0.113.1' }).trace.outcome;
+  };
+  assert.deepEqual(
+    outcome(parted),
+    outcome((text) => text),
+  );
+  assert.throws(() => outcome(fetched), { code: 'xds-unsupported', message: /vhds/ });
+});
+
 test('a dump without endpoints leaves undecided what goes to one, and says what it lacks', () => {
   const without = (dump: { configs: unknown[] }) => {
     dump.configs = dump.configs.filter((config) => !String((config as Record<string, unknown>)['@type']).endsWith('EndpointsConfigDump'));

@@ -128,7 +128,7 @@ function resourcesOf(dump: Json, path: string): XdsResources {
     routes: all(
       'RoutesConfigDump',
       ['static_route_configs', 'dynamic_route_configs'],
-      (entry) => entry.route_config,
+      (entry) => entry.route_config && withHosts(entry.route_config, dump),
       RouteConfigurationSchema,
     ),
     endpoints: all(
@@ -141,6 +141,16 @@ function resourcesOf(dump: Json, path: string): XdsResources {
     secrets: secretsOf(dump).map(({ name }) => create(SecretSchema, { name: String(name) })),
     nameTable: create(NameTableSchema),
   };
+}
+
+/** Of the filter by which an Envoy fetches a host that a call asks for. */
+const FETCHES = 'envoy.extensions.filters.http.on_demand.v3.';
+
+/** Of hosts that are resources of their own an Envoy dumps all that it has; which others there are is not known where it fetches them. */
+function withHosts(config: Json, dump: Json): Json {
+  if (!config.vhds || JSON.stringify(configsOf(dump, 'ListenersConfigDump')).includes(FETCHES)) return config;
+  const { vhds: _, ...whole } = config;
+  return whole;
 }
 
 function decode<Desc extends DescMessage>(schema: Desc, json: Json, where: string): MessageShape<Desc> {

@@ -168,7 +168,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     authorizer: (config, where) => http!.authorizer(config, where),
     ask: (call, done) => http!.ask(call, done),
     tcp: (config, overrides, context) => {
-      const sink = sinks.create('tcp', config.accessLog, config.statPrefix, context.direction);
+      const sink = sinks.create('tcp', config.accessLog, config.statPrefix, context.direction, context.counts);
       const format = { ...sinks.formatContext, environment: options.environment };
       return createTcpProxy(config, overrides, { clusters, sink, random, now, date: Date.now, format, open }, context.where);
     },

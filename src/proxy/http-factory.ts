@@ -3,8 +3,12 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { compileNetworkExtAuthz, type NetworkExtAuthz } from '../http/ext-authz/network.ts';
 import type { CredentialSource } from '../lib/contained.ts';
 import { ExtAuthzSchema } from '../xds/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
-import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { unpack } from '../xds/unpack.ts';
+import {
+  type HttpConnectionManager,
+  HttpConnectionManagerSchema,
+} from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { STATS_FILTER } from '../xds/istio-stats.ts';
+import { typeNameOf, unpack } from '../xds/unpack.ts';
 import { createHttpConnectionManager, type RouteSource } from './http/manager.ts';
 import { createHttpPools } from './http/pool/pools.ts';
 import { SideExchange } from './http/side-exchange.ts';
@@ -47,7 +51,7 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
         clusters: deps.clusters,
         routes: deps.routes,
         pools,
-        sink: deps.sinks.create('http', config.accessLog, config.statPrefix, context.direction),
+        sink: deps.sinks.create('http', config.accessLog, config.statPrefix, context.direction, statsFilterOf(config)),
         random: deps.random,
         now: deps.now,
         timeOrigin: performance.timeOrigin,
@@ -66,4 +70,10 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
       pools.close();
     },
   };
+}
+
+function statsFilterOf({ httpFilters }: HttpConnectionManager): Any | undefined {
+  return httpFilters
+    .map(({ configType }) => (configType.case === 'typedConfig' ? configType.value : undefined))
+    .find((any) => typeNameOf(any) === STATS_FILTER);
 }

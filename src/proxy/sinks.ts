@@ -1,6 +1,8 @@
 /** What takes the records of requests and connections: the access logs of a filter, and the metrics. */
 import { hostname } from 'node:os';
+import type { Any } from '@bufbuild/protobuf/wkt';
 import type { AccessLog } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
+import { STATS_FILTER } from '../xds/istio-stats.ts';
 import type { NodeJson } from '../xds/node.ts';
 import { LogFiles } from './access-log/files.ts';
 import { combineSinks, createAccessLogSink } from './access-log/index.ts';
@@ -11,6 +13,7 @@ import type { Clusters } from './cluster/manager.ts';
 import {
   type CountedMetrics,
   countedBy,
+  countedByFilter,
   createHttpMetrics,
   createTcpMetrics,
   type IstioMetricsOptions,
@@ -19,6 +22,9 @@ import {
   workloadOfNode,
 } from './stats/index.ts';
 import type { RecordSink } from './types.ts';
+
+/** Different complaints about filters that count. */
+const MOST_TOLD = 1000;
 
 export interface SinksOptions {
   /** The proxy's xDS node; without it, Istio's metrics are not kept. */
@@ -35,6 +41,7 @@ export class Sinks {
   readonly files: LogFiles;
   readonly #context: AccessLogContext;
   readonly #options: SinksOptions;
+  readonly #told = new Set<string>();
   #services: LogServices | undefined;
 
   constructor(options: SinksOptions) {
@@ -78,14 +85,16 @@ export class Sinks {
     return this.#context;
   }
 
-  /** Throws `xds-unsupported`, `xds-invalid` or `access-log-unwritable`. */
+  /** @param counts Istio's own filter, if it is there. Throws `xds-unsupported`, `xds-invalid` or `access-log-unwritable`. */
   create(
     kind: 'http' | 'tcp',
     logs: readonly AccessLog[],
     statPrefix: string,
     direction: 'inbound' | 'outbound' | 'unspecified',
+    counts?: Any,
   ): RecordSink {
-    const { written, counted } = countedBy(logs, this.#context);
+    const { written, counted: told } = countedBy(logs, this.#context);
+    const counted = counts ? countedByFilter(counts, this.#context, `${kind} "${statPrefix}", ${STATS_FILTER}`, this.#tellOnce) : told;
     const metrics = { registry: this.registry, statPrefix, istio: this.#istio(direction, counted) };
     return combineSinks([
       ...(written.length > 0 ? [createAccessLogSink(written, this.#context)] : []),
@@ -93,6 +102,13 @@ export class Sinks {
       kind === 'http' ? createHttpMetrics(metrics) : createTcpMetrics(metrics),
     ]);
   }
+
+  /** Many listeners have the same filter. */
+  readonly #tellOnce = (what: string): void => {
+    if (this.#told.has(what) || this.#told.size >= MOST_TOLD) return;
+    this.#told.add(what);
+    this.#options.log(what);
+  };
 
   /** Access logs alone: of connections that no filter took. */
   logs(logs: readonly AccessLog[]): RecordSink {

@@ -5,7 +5,7 @@
 
 import type { MeshConfig, ResourceOf } from '../api/index.ts';
 import { table } from '../lib/table.ts';
-import { METRIC_NAMES, type MetricName } from '../xds/istio-stats.ts';
+import { labelFormat, METRIC_NAMES, type MetricName } from '../xds/istio-stats.ts';
 import type { LogMode } from './model.ts';
 
 type Telemetry = ResourceOf<'Telemetry'>;
@@ -33,17 +33,6 @@ const NAMES: Readonly<Record<string, MetricName | undefined>> = table({
   TCP_SENT_BYTES: 'tcp_sent_bytes_total',
   TCP_RECEIVED_BYTES: 'tcp_received_bytes_total',
 });
-
-/** CEL attributes that people set labels to, as Envoy's command operators. What a client chooses freely makes a series for each value, and so only where asked for. */
-const ATTRIBUTES: ReadonlyMap<string, string> = new Map([
-  ['request.host', '%REQ(:AUTHORITY)%'],
-  ['request.method', '%REQ(:METHOD)%'],
-  ['request.path', '%REQ(:PATH)%'],
-  ['request.url_path', '%PATH(NQ)%'],
-  ['request.useragent', '%REQ(USER-AGENT)%'],
-  ['request.protocol', '%PROTOCOL%'],
-  ['response.code', '%RESPONSE_CODE%'],
-]);
 
 export const EVERYTHING: Counting = Object.fromEntries(METRIC_NAMES.map((name) => [name, { removed: [], set: {} }]));
 
@@ -100,7 +89,7 @@ function changesOf({ tagOverrides }: Override, tell: (what: string) => void): Ma
     if (operation === 'REMOVE') changes.set(label, undefined);
     else if (!LABEL.test(label)) tell(`sets the label "${label}", which is no name of a label: it is not set`);
     else {
-      const format = formatOf(value ?? '');
+      const format = labelFormat(value ?? '');
       if (format === undefined) tell(`sets the label ${label} to "${value ?? ''}", which is not understood here: it is not set`);
       else changes.set(label, format);
     }
@@ -109,15 +98,6 @@ function changesOf({ tagOverrides }: Override, tell: (what: string) => void): Ma
 }
 
 const LABEL = /^[A-Za-z_][A-Za-z0-9_]*$/;
-
-function formatOf(expression: string): string | undefined {
-  const text = expression.trim();
-  const literal = /^(?:'([^'\\]*)'|"([^"\\]*)")$/.exec(text);
-  if (literal) return (literal[1] ?? literal[2] ?? '').replaceAll('%', '%%');
-  const header = /^request\.headers\[(?:'([a-z0-9-]+)'|"([a-z0-9-]+)")\]$/.exec(text);
-  if (header) return `%REQ(${(header[1] ?? header[2]!).toUpperCase()})%`;
-  return ATTRIBUTES.get(text);
-}
 
 function split(changes: ReadonlyMap<string, string | undefined>): LabelChanges {
   const sorted = [...changes].sort(([a], [b]) => (a < b ? -1 : 1));

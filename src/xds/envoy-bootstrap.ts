@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { SocketAddress } from '../lib/socket-address.ts';
-import type { NodeJson } from './node.ts';
+import { type NodeJson, TAKES_VIRTUAL_HOSTS } from './node.ts';
 
 export interface EnvoyBootstrapOptions {
   readonly node: NodeJson;
@@ -47,7 +47,7 @@ export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstr
   // Without an end to waiting: with nothing from the control plane Envoy is not ready.
   const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
   return {
-    node,
+    node: { ...node, metadata: { ...node.metadata, [TAKES_VIRTUAL_HOSTS]: 'true' } },
     admin: { address: addressOf(admin) },
     dynamic_resources: {
       ads_config: {

@@ -16,6 +16,9 @@ export const METRIC_NAMES = [
 ] as const;
 export type MetricName = (typeof METRIC_NAMES)[number];
 
+/** The type of Istio's own filter that counts. */
+export const STATS_FILTER = 'stats.PluginConfig';
+
 /** Which side of a call counts. */
 export type Reporter = 'source' | 'destination';
 
@@ -46,3 +49,24 @@ export const SET_TAG = 'set_';
 
 /** Series of counters and of histograms that one side has at the most. */
 export const MOST_SERIES = 5000;
+
+/** CEL attributes that people set labels to, as Envoy's command operators. What a client chooses freely makes a series for each value, and so only where asked for. */
+const ATTRIBUTES: ReadonlyMap<string, string> = new Map([
+  ['request.host', '%REQ(:AUTHORITY)%'],
+  ['request.method', '%REQ(:METHOD)%'],
+  ['request.path', '%REQ(:PATH)%'],
+  ['request.url_path', '%PATH(NQ)%'],
+  ['request.useragent', '%REQ(USER-AGENT)%'],
+  ['request.protocol', '%PROTOCOL%'],
+  ['response.code', '%RESPONSE_CODE%'],
+]);
+
+/** The format of command operators for an expression (CEL) that a label is set to; undefined for one that is not understood. */
+export function labelFormat(expression: string): string | undefined {
+  const text = expression.trim();
+  const literal = /^(?:'([^'\\]*)'|"([^"\\]*)")$/.exec(text);
+  if (literal) return (literal[1] ?? literal[2] ?? '').replaceAll('%', '%%');
+  const header = /^request\.headers\[(?:'([a-z0-9-]+)'|"([a-z0-9-]+)")\]$/.exec(text);
+  if (header) return `%REQ(${(header[1] ?? header[2]!).toUpperCase()})%`;
+  return ATTRIBUTES.get(text);
+}

@@ -20,6 +20,8 @@ export type NodeIdentity = Pick<
 
 /** Of the metadata: `ProxyIdentity.countsBy`. */
 export const COUNTS_BY = 'SALLYPORT_COUNTS_BY';
+/** Of the metadata: `true` where it may be given virtual hosts as resources of their own. */
+export const TAKES_VIRTUAL_HOSTS = 'SALLYPORT_VHDS';
 
 export function nodeJson(identity: NodeIdentity): NodeJson {
   const { type, name, namespace, addresses, labels, locality, serviceAccount, countsBy, answersDns } = identity;

@@ -103,9 +103,14 @@ export class IstiodMesh {
     return (await this.#server.read(kind, apiVersion, metadata.name, metadata.namespace)).metadata.uid;
   }
 
-  async #clustersOfEgress(): Promise<string> {
-    const { ip, port } = this.#network.map.real(ADMIN, podNumber(PODS.find((pod) => pod.name === 'egress')!.ip))!;
-    return (await fetch(`http://${ip}:${port}/clusters`)).text();
+  #clustersOfEgress(): Promise<string> {
+    return this.admin('egress', '/clusters');
+  }
+
+  /** A page of a pod's admin endpoint. */
+  async admin(name: string, path: string): Promise<string> {
+    const { ip, port } = this.#network.map.real(ADMIN, podNumber(PODS.find((pod) => pod.name === name)!.ip))!;
+    return (await fetch(`http://${ip}:${port}${path}`)).text();
   }
 
   perform(call: Call): Promise<Observation> {

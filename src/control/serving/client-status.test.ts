@@ -16,7 +16,7 @@ import {
 } from '../../xds/gen/envoy/service/status/v3/csds_pb.js';
 import { TYPE_URL } from '../../xds/resources.ts';
 import { entryText } from '../testing.ts';
-import { SYNC_STATUS, seenBy } from './client-status.ts';
+import { SYNC_STATUS, seenBy, toldStates } from './client-status.ts';
 import { startedController } from './testing.ts';
 
 const ADS = '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources';
@@ -106,6 +106,16 @@ test('whoever has to prove who they are is told of their own namespace, and of a
   assert.deepEqual(await seen(as('other', 'any')), []);
   assert.deepEqual(await seen(as('istio-system', 'operator')), ['cart.shop', 'vault.bank']);
   await assert.rejects(unary(as('shop', 'cart'), FETCH, ClientStatusRequestSchema, {}), /UNIMPLEMENTED/);
+});
+
+test('routes are in force where their virtual hosts are', () => {
+  const routes = { type: 'route', state: 'synced', refusal: undefined } as const;
+  const states = (state: 'synced' | 'stale' | 'nack') =>
+    toldStates([routes, { type: 'virtualHost', state, refusal: undefined }]).map(({ type, state: told }) => `${type} ${told}`);
+  assert.deepEqual(states('synced'), ['route synced', 'virtualHost synced']);
+  assert.deepEqual(states('nack'), ['route nack', 'virtualHost nack']);
+  assert.deepEqual(states('stale'), ['route stale', 'virtualHost stale']);
+  assert.deepEqual(toldStates([routes]), [routes]);
 });
 
 test('a workload of another mesh sees no proxies, whatever its namespace is called', () => {

@@ -7,7 +7,7 @@ import type { Handler } from '../../lib/grpc/server.ts';
 import { STATUS } from '../../lib/grpc/status.ts';
 import { SPIFFE } from '../../lib/spiffe.ts';
 import type { Mesh } from '../../translate/model.ts';
-import type { Answer } from '../../xds/ads/stream.ts';
+import type { Answer, TypeState } from '../../xds/ads/stream.ts';
 import type { State } from '../../xds/ads/subscription.ts';
 import {
   type ClientConfig,
@@ -84,11 +84,18 @@ export function clientStatus(streams: () => readonly ServedStream[]): ReadonlyMa
   ]);
 }
 
+/** Whoever asks for routes means their virtual hosts too, which some clients have as another type. */
+export function toldStates(states: readonly TypeState[]): readonly TypeState[] {
+  const hosts = states.find(({ type }) => type === 'virtualHost');
+  if (!hosts || hosts.state === 'synced') return states;
+  return states.map((each) => (each.type === 'route' && each.state === 'synced' ? { ...hosts, type: each.type } : each));
+}
+
 function configOf({ identity, stream }: ServedStream): ClientConfig {
   const { id, metadata } = nodeJson(identity);
   return create(ClientConfigSchema, {
     node: { id, metadata: { NAMESPACE: identity.namespace, CLUSTER_ID: metadata.CLUSTER_ID! } },
-    genericXdsConfigs: stream.states
+    genericXdsConfigs: toldStates(stream.states)
       .filter(({ state }) => state !== 'not sent')
       .map(({ type, state, refusal }) => ({
         typeUrl: TYPE_URL[type],

@@ -55,7 +55,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
   const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs, virtualHosts, webhook, cluster, service } = options;
   checkAddresses(options);
   if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
-  const served = new ServedProxies({ keepMs, virtualHosts, tell });
+  const served = new ServedProxies({ keepMs, tell });
   const failed = (error: unknown) => tell({ kind: 'failed', error });
   const keeper = cluster && (await ClusterKeeper.open(cluster, ca, (error) => tell({ kind: 'not-kept', error })));
   const identities = ca === undefined ? undefined : new Identities(ca, Date.now);
@@ -104,7 +104,9 @@ export async function startController(options: ControllerOptions, tell: (event: 
   try {
     served.prepare(PREPARE_MS);
     if (xds.port > 0)
-      servers.push(await startAdsServer({ listen: xds, option: '--xds', admit, answer, more: clientStatus(() => served.streams) }));
+      servers.push(
+        await startAdsServer({ listen: xds, option: '--xds', virtualHosts, admit, answer, more: clientStatus(() => served.streams) }),
+      );
     const trustDomain = () => control.report.mesh.config.trustDomain;
     if (keeper) {
       if (identities) keeper.keep(identities, trustDomain);
@@ -131,6 +133,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
         tls: credentials.first,
         mostAgeMs: MOST_AGE_MS,
         identify,
+        virtualHosts,
         admit,
         answer,
         more: new Map([[CREATE_CERTIFICATE, caService({ identities, trustDomain, identify, failed })]]),

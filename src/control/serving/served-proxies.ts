@@ -14,13 +14,10 @@ import { expectedProxies } from './expected.ts';
 import { keysIn, withoutKeys } from './keyless.ts';
 import { checkIdentity, declaredProxy, followedProxy, proves, proxyOfNode } from './node.ts';
 import { isProxyless } from './proxyless.ts';
-import { takesVirtualHosts, withVirtualHosts } from './virtual-hosts.ts';
 
 export interface ServedProxiesOptions {
   /** How long a proxy is kept that nobody is connected as, ms. */
   readonly keepMs: number;
-  /** Envoys that can get virtual hosts as resources of their own. */
-  readonly virtualHosts: boolean;
   readonly tell: (event: ControlEvent) => void;
 }
 
@@ -132,15 +129,13 @@ export class ServedProxies {
     const one: ServedStream = { identity: served.identity, peer: address, proven: proven !== undefined, stream };
     served.streams.add(one);
     clearTimeout(served.leaving);
-    const parts = this.#options.virtualHosts && stream.protocol === 'delta' && takesVirtualHosts(node);
     const proxyless = isProxyless(node);
     const unfollow = this.#cache.follow(keyOf(claimed), {
       published: (publication) => {
-        const whole = proxyless ? encodeSet(proxylessResources(publication.resources, claimed)) : publication.set;
-        const set = parts ? withVirtualHosts(whole) : whole;
+        const set = proxyless ? encodeSet(proxylessResources(publication.resources, claimed)) : publication.set;
         if (proven === undefined) {
-          stream.serve(parts ? withVirtualHosts(withoutKeys(whole)) : withoutKeys(whole));
-          this.#tellWithheld(served, whole);
+          stream.serve(withoutKeys(set));
+          this.#tellWithheld(served, set);
         } else if (this.#stillProves(proven, served)) stream.serve(set);
         else
           stream.end(new SallyportError('xds-forbidden', `the files have another identity for this workload now: it is ${proven} no more`));

@@ -31,6 +31,14 @@ test('a row for each stream, and what is refused in the client’s own words', (
   );
 });
 
+test('virtual hosts that are resources of their own have a column where somebody has them', () => {
+  const other: StreamJson = { ...STREAM, proxy: 'other.shop', xds: { ...STREAM.xds, VHDS: { state: 'STALE' } } };
+  const text = streamsText([STREAM, other]);
+  assert.match(text, /^PROXY +TYPE +CDS +EDS +LDS +RDS +VHDS /);
+  assert.match(text, /\ncart\.shop +sidecar +SYNCED +NOT SENT +NACK +NOT SENT +- /);
+  assert.match(text, /\nother\.shop +sidecar +SYNCED +NOT SENT +NACK +NOT SENT +STALE /);
+});
+
 test('only a controller has streams', async (t) => {
   let answer: object | undefined = { streams: [STREAM] };
   const server = createServer((_request, response) => {

@@ -11,6 +11,7 @@ import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/
 import { FilterConfigSchema as SniForwardProxySchema } from '../../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
 import { type TcpProxy, TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { STATS_FILTER } from '../../xds/istio-stats.ts';
 import { bindingOf } from '../../xds/match/binding.ts';
 import { durationMs } from '../../xds/match/duration.ts';
 import { OBSERVING_FILTERS } from '../../xds/observing.ts';
@@ -26,6 +27,8 @@ export interface ChainContext {
   readonly direction: 'inbound' | 'outbound' | 'unspecified';
   /** Names the filter in refusals. */
   readonly where: string;
+  /** Istio's own filter that counts, where it stands before. */
+  readonly counts?: Any | undefined;
 }
 
 /** The terminal filters, supplied by whoever puts the data plane together. */
@@ -107,13 +110,15 @@ function compileFilters(
   let sniCluster = false;
   let sniForwardPort: number | undefined;
   let maxConnections: number | undefined;
+  let counts: Any | undefined;
   for (const [index, filter] of chain.filters.entries()) {
     const place = `${where}.filters[${index}] "${filter.name}"`;
     if (filter.configType.case === 'configDiscovery') unsupported(`${place}.config_discovery`, 'not supported; give typed_config');
     const any = filter.configType.value;
-    const context: ChainContext = { listener: listener.name, direction: directionOf(listener.trafficDirection), where: place };
+    const context: ChainContext = { listener: listener.name, direction: directionOf(listener.trafficDirection), where: place, counts };
     const terminal = index === chain.filters.length - 1;
     const type = typeNameOf(any);
+    if (type === STATS_FILTER) counts = any;
     if (OBSERVING_FILTERS.has(type)) continue;
     switch (type) {
       case HTTP_CONNECTION_MANAGER:

@@ -9,15 +9,15 @@ import { METRIC_NAMES, type MetricName, SET_TAG, STAT_TAGS, statsPrefix } from '
 import { typeNameOf, unpack } from '../../xds/unpack.ts';
 import type { Labels } from './registry.ts';
 
-/** Of one metric; undefined for one that is not counted. */
-type Counted = Readonly<Partial<Record<MetricName, MetricLabels>>>;
+/** By metric; undefined for one that is not counted. */
+export type Counted = Readonly<Partial<Record<MetricName, MetricLabels>>>;
 
-interface MetricLabels {
+export interface MetricLabels {
   readonly removed: ReadonlySet<string>;
   readonly set: readonly (readonly [label: string, value: TextFormatter])[];
 }
 
-const UNCHANGED: MetricLabels = { removed: new Set(), set: [] };
+export const UNCHANGED: MetricLabels = { removed: new Set(), set: [] };
 
 export class CountedMetrics {
   readonly #counted: Counted;

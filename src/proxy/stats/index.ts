@@ -20,3 +20,4 @@ export {
   sinceSnapshot,
 } from './registry.ts';
 export { createHttpMetrics, createTcpMetrics } from './sink.ts';
+export { countedByFilter } from './stats-filter.ts';

@@ -73,6 +73,7 @@ export class Pair {
     const stream: AdsStream = new AdsStream({
       protocol: this.#protocol,
       type: undefined,
+      virtualHosts: true,
       admit: () => stream.serve(set),
       write: (bytes) => {
         this.responses += 1;

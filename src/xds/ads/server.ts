@@ -37,6 +37,8 @@ export interface AdsServerOptions extends Pick<GrpcServerOptions, 'listen' | 'op
   readonly identify?: ((peer: Peer) => Promise<string>) | undefined;
   /** Throws `xds-invalid-node`, `xds-forbidden` or `xds-unavailable`; else it has the stream serve what the node's proxy is to run. */
   readonly admit: (node: Node, client: Client, stream: AdsStream) => Admitted;
+  /** Envoys that can get virtual hosts as resources of their own; that is so where it is not said. */
+  readonly virtualHosts?: boolean | undefined;
   /** Answers a question about the control plane itself, whose type begins with `istio.io/debug/`. */
   readonly answer?: (typeUrl: string, client: Client) => readonly Answer[];
   /** What else is served at the port, by path. */
@@ -69,10 +71,18 @@ const STATUS_OF: Readonly<Record<string, Status>> = table({
 });
 
 /** Rejects as `listening`. */
-export function startAdsServer({ identify, admit, answer, more = new Map(), ...options }: AdsServerOptions): Promise<GrpcServer> {
+export function startAdsServer({
+  identify,
+  admit,
+  answer,
+  virtualHosts = true,
+  more = new Map(),
+  ...options
+}: AdsServerOptions): Promise<GrpcServer> {
   const turns = new Turns(TURNS);
   const methods = Object.entries(SERVICES).flatMap(([service, { type, sotw, delta }]) => {
-    const handlerOf = (protocol: Protocol) => (call: Call) => serveCall(call, { protocol, type, identify, admit, answer, turns });
+    const handlerOf = (protocol: Protocol) => (call: Call) =>
+      serveCall(call, { protocol, type, identify, admit, answer, virtualHosts, turns });
     const path = (method: string) => `/envoy.service.${service}/${method}`;
     return [[path(sotw), handlerOf('sotw')] as const, [path(delta), handlerOf('delta')] as const];
   });
@@ -87,10 +97,11 @@ export function startAdsServer({ identify, admit, answer, more = new Map(), ...o
 interface CallOptions extends Pick<AdsServerOptions, 'identify' | 'admit' | 'answer'> {
   readonly protocol: Protocol;
   readonly type: ResourceType | undefined;
+  readonly virtualHosts: boolean;
   readonly turns: Turns;
 }
 
-async function serveCall(call: Call, { protocol, type, identify, admit, answer, turns }: CallOptions): Promise<CallListener> {
+async function serveCall(call: Call, { protocol, type, identify, admit, answer, virtualHosts, turns }: CallOptions): Promise<CallListener> {
   let client: Client;
   try {
     const { peer } = call;
@@ -106,6 +117,7 @@ async function serveCall(call: Call, { protocol, type, identify, admit, answer, 
   const stream: AdsStream = new AdsStream({
     protocol,
     type,
+    virtualHosts,
     admit: (node) => {
       clearTimeout(silent);
       admitted = admit(node, client, stream);

@@ -11,17 +11,21 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
 import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from '../gen/envoy/service/discovery/v3/discovery_pb.js';
+import type { EncodedList } from '../resource-table.ts';
 import { type ResourceType, TYPE_URL } from '../resources.ts';
 import { type EncodedSet, listIn } from '../update.ts';
 import { type RefusedResource, refusalsOf } from './nack.ts';
 import { warmedByAll } from './references.ts';
 import { ANSWER_NONCE, answerOf, responseOf } from './responses.ts';
 import { type Batch, type Protocol, type Refusal, type State, Subscription } from './subscription.ts';
+import { isWhole, takesVirtualHosts, withVirtualHosts } from './virtual-hosts.ts';
 
 export interface StreamOptions {
   readonly protocol: Protocol;
   /** Undefined for an aggregated stream. */
   readonly type: ResourceType | undefined;
+  /** Clients that can get virtual hosts as resources of their own. */
+  readonly virtualHosts: boolean;
   /** Takes the node of the first request; throws where it is refused. `serve` is to be called before it returns. */
   readonly admit: (node: Node) => void;
   /** Takes a response; `written` is to be called when there is room for another. */
@@ -58,7 +62,8 @@ const ORDER: readonly ResourceType[] = ['secret', 'cluster', 'endpoint', 'listen
 const WAITS_FOR: Partial<Record<ResourceType, readonly ResourceType[]>> = {
   listener: ['cluster', 'endpoint'],
   route: ['cluster', 'endpoint'],
-  virtualHost: ['cluster', 'endpoint'],
+  // Those of a port that is served no more go after its listener.
+  virtualHost: ['cluster', 'endpoint', 'listener'],
 };
 /** What is gone of a type stays until the client has answered all of these. */
 const GONE_AFTER: Partial<Record<ResourceType, readonly ResourceType[]>> = {
@@ -87,6 +92,8 @@ export class AdsStream {
   /** By type URL, in the order in which they are sent. */
   #subscriptions = new Map<string, Subscription>();
   #set: EncodedSet | undefined;
+  /** Virtual hosts are resources of their own. */
+  #parts = false;
   #admitted = false;
   #writing = false;
 
@@ -118,8 +125,17 @@ export class AdsStream {
   /** The newest set from now on. */
   serve(set: EncodedSet): void {
     this.#set = set;
-    for (const { type, subscription } of this.#known()) subscription.serve(listIn(set, type));
+    for (const { type, subscription } of this.#known()) subscription.serve(this.#listOf(set, type));
     this.#options.wake();
+  }
+
+  get #mayPart(): boolean {
+    const { virtualHosts, type } = this.#options;
+    return virtualHosts && this.protocol === 'delta' && !type;
+  }
+
+  #listOf(set: EncodedSet, type: ResourceType): EncodedList {
+    return listIn(this.#parts ? withVirtualHosts(set) : set, type);
   }
 
   /** Its client may not have what is served from now on. */
@@ -139,6 +155,7 @@ export class AdsStream {
     }
     if (!this.#admitted) {
       if (!request.node) throw invalid('the first request of a stream has to have a node');
+      this.#parts = this.#mayPart && takesVirtualHosts(request.node);
       this.#options.admit(request.node);
       this.#admitted = true;
     }
@@ -207,7 +224,7 @@ export class AdsStream {
     if (this.#subscriptions.size >= MOST_TYPES) throw new SallyportError('xds-too-much', `it asks for more than ${MOST_TYPES} types`);
     const type = TYPE_BY_URL.get(typeUrl);
     const made = new Subscription({ type, protocol: this.protocol, mostNames: MOST_NAMES });
-    if (type && this.#set) made.serve(listIn(this.#set, type));
+    if (type && this.#set) made.serve(this.#listOf(this.#set, type));
     const place = ({ type }: Subscription) => (type ? ORDER.indexOf(type) : ORDER.length);
     this.#subscriptions = new Map([...this.#subscriptions, [typeUrl, made] as const].sort(([, a], [, b]) => place(a) - place(b)));
     return made;
@@ -228,6 +245,7 @@ export class AdsStream {
     const request = decoded(DeltaDiscoveryRequestSchema, bytes);
     const { typeUrl, node, responseNonce: nonce, errorDetail, resourceNamesSubscribe, resourceNamesUnsubscribe } = request;
     const versions = new Map(Object.entries(request.initialResourceVersions));
+    if (typeUrl === TYPE_URL.route) this.#keepWhole(versions);
     return {
       typeUrl: this.#typeOf(typeUrl),
       node,
@@ -235,6 +253,13 @@ export class AdsStream {
       error: errorDetail?.message,
       subscribe: (subscription) => subscription.change(resourceNamesSubscribe, resourceNamesUnsubscribe, versions),
     };
+  }
+
+  /** What a client has had from a control plane that does not part its route configurations stays as it is. */
+  #keepWhole(versions: ReadonlyMap<string, string>): void {
+    if (!this.#parts || ![...versions].some(([name, version]) => isWhole(name, version))) return;
+    this.#parts = false;
+    if (this.#set) this.serve(this.#set);
   }
 
   #typeOf(asked: string): string {

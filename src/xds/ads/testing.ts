@@ -86,6 +86,7 @@ export class TestClient {
     this.stream = new AdsStream({
       protocol,
       type,
+      virtualHosts: true,
       admit: () => {
         if (set) this.stream.serve(set);
       },

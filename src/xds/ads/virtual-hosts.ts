@@ -4,21 +4,33 @@
  */
 
 import { create, toBinary } from '@bufbuild/protobuf';
-import { contentHash } from '../../xds/encode.ts';
-import { isFromRelease } from '../../xds/envoy-version.ts';
-import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
-import { ApiVersion } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
-import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
-import { EncodedList, ResourceTable } from '../../xds/resource-table.ts';
-import type { EncodedResource, ResourceType } from '../../xds/resources.ts';
-import { type EncodedSet, listIn } from '../../xds/update.ts';
-import { lastValue, splitMessage, tagOf, varintSize, writeVarint } from '../../xds/wire.ts';
+import { DurationSchema } from '@bufbuild/protobuf/wkt';
+import { contentHash } from '../encode.ts';
+import { isFromRelease } from '../envoy-version.ts';
+import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
+import { ApiVersion } from '../gen/envoy/config/core/v3/config_source_pb.js';
+import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.js';
+import { TAKES_VIRTUAL_HOSTS } from '../node.ts';
+import { EncodedList, ResourceTable } from '../resource-table.ts';
+import type { EncodedResource, ResourceType } from '../resources.ts';
+import { type EncodedSet, listIn } from '../update.ts';
+import { lastValue, splitMessage, tagOf, varintSize, writeVarint } from '../wire.ts';
 
 /** The first 1.x that was seen to take virtual hosts from the stream that has everything else. */
 const FIRST_THAT_TAKES = 40;
 
+/** Envoys that were started otherwise than by us were not seen with them. */
 export function takesVirtualHosts(node: Node): boolean {
-  return node.userAgentName === 'envoy' && isFromRelease(node, FIRST_THAT_TAKES);
+  const asks = node.metadata?.[TAKES_VIRTUAL_HOSTS] === 'true';
+  return asks && node.userAgentName === 'envoy' && isFromRelease(node, FIRST_THAT_TAKES);
+}
+
+/** Of route configurations without their hosts. */
+const PARTED = 'vhds-';
+
+/** Whether a client that has a route configuration in this version has it with its hosts: it would have none for a moment, were it parted now. */
+export function isWhole(name: string, version: string): boolean {
+  return !isNeverParted(name) && !version.startsWith(PARTED);
 }
 
 const sets = new WeakMap<EncodedSet, EncodedSet>();
@@ -66,11 +78,27 @@ function partedList(list: EncodedList): readonly [EncodedList, EncodedList] {
 function partedOf(route: EncodedResource): Parted {
   let made = parted.get(route);
   if (!made) {
-    // What stands before the last slash is the folder: a name with slashes would be another one's.
-    made = route.name.includes('/') ? { route, hosts: [] } : part(route);
+    made = isNeverParted(route.name) ? { route, hosts: [] } : part(route);
     parted.set(route, made);
   }
   return made;
+}
+
+/** What stands before the last slash is the folder: a name with slashes would be another one's. */
+function isNeverParted(name: string): boolean {
+  return name.includes('/');
+}
+
+/** The names of the route configuration and of the host that a resource stands for. */
+export function placeOfHost(called: string): readonly [routes: string, host: string] {
+  const slash = called.indexOf('/');
+  return [
+    called.slice(0, slash),
+    called
+      .slice(slash + 1)
+      .replaceAll('%2F', '/')
+      .replaceAll('%25', '%'),
+  ];
 }
 
 const { number: HOSTS } = RouteConfigurationSchema.field.virtualHosts;
@@ -78,7 +106,8 @@ const HOST_NAME = 1;
 
 function part({ name, bytes }: EncodedResource): Parted {
   const { rest, parts } = splitMessage(bytes, HOSTS);
-  const frame = Buffer.concat([rest, FROM_THE_STREAM]);
+  // Where there are none, Envoy would wait for them.
+  const frame = parts.length > 0 ? Buffer.concat([rest, FROM_THE_STREAM]) : bytes;
   const hosts = parts.map((host): EncodedResource => {
     const own = Buffer.from(lastValue(host, HOST_NAME) ?? []).toString('utf8');
     const called = `${name}/${own.replaceAll('%', '%25').replaceAll('/', '%2F')}`;
@@ -86,14 +115,21 @@ function part({ name, bytes }: EncodedResource): Parted {
     const whole = Buffer.concat([host, textField(HOST_NAME, called)]);
     return { type: 'virtualHost', name: called, version: contentHash(whole), bytes: whole };
   });
-  return { route: { type: 'route', name, version: contentHash(frame), bytes: frame }, hosts };
+  return { route: { type: 'route', name, version: PARTED + contentHash(frame), bytes: frame }, hosts };
 }
 
 /** The field `vhds` of a route configuration. */
 const FROM_THE_STREAM = toBinary(
   RouteConfigurationSchema,
   create(RouteConfigurationSchema, {
-    vhds: { configSource: { configSourceSpecifier: { case: 'ads', value: {} }, resourceApiVersion: ApiVersion.V3 } },
+    vhds: {
+      configSource: {
+        configSourceSpecifier: { case: 'ads', value: {} },
+        resourceApiVersion: ApiVersion.V3,
+        // As with routes: what is new comes into force with its hosts, however long that takes.
+        initialFetchTimeout: create(DurationSchema),
+      },
+    },
   }),
 );
 
