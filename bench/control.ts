@@ -98,7 +98,7 @@ async function measure(folder: string, size: string, build: Build): Promise<void
       add(size, build, 'CPU until then, s', (cpuMicros(running.pid) - before) / 1e6);
       await quiet(running.pid);
       add(size, build, 'CPU with what follows, s', (cpuMicros(running.pid) - before) / 1e6);
-      add(size, build, 'sent a proxy for a change, MB', (proxies[0]!.received - sent) / 1e6);
+      add(size, build, 'sent a proxy for a change, KB', (proxies[0]!.received - sent) / 1e3);
     }
     add(size, build, 'peak memory, MiB', residentMiB(running.pid, true));
   } catch (error) {
