@@ -5,9 +5,8 @@ import { ApiClient } from '../config/kubernetes/client.ts';
 import { ISTIO_SYSTEM } from '../inputs/cluster.ts';
 import { goesForGood } from '../kube/cni/goes-for-good.ts';
 import { Keeper } from '../kube/cni/keeper.ts';
+import { serveReadiness } from '../kube/cni/readiness.ts';
 import { messageOf } from '../lib/errors.ts';
-import { listening } from '../lib/listen.ts';
-import { createLocalServer } from '../lib/local-server.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { EXIT } from './exit.ts';
 import { addressOption } from './options.ts';
@@ -43,7 +42,7 @@ export function cniCommand(): Command {
       const { plugin, binDir: bin, confDir: conf, statusAddress } = options;
       const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
       const keeper = new Keeper({ plugin, bin, conf, say });
-      const server = await serveStatus(keeper, statusAddress);
+      const server = await serveReadiness(keeper, statusAddress);
       await ended;
       process.once('SIGTERM', () => process.exit(EXIT.couldNotRun));
       server.close();
@@ -55,17 +54,6 @@ export function cniCommand(): Command {
         say('the plugin stays on this node');
       }
     });
-}
-
-async function serveStatus(keeper: Keeper, { address: host, port }: SocketAddress) {
-  const server = createLocalServer((request, answer) => {
-    request.resume();
-    const found = request.url?.split('?')[0] === '/healthz/ready';
-    answer.writeHead(!found ? 404 : keeper.problem === undefined ? 200 : 503, { 'content-type': 'text/plain; charset=UTF-8' });
-    answer.end(found ? `${keeper.problem ?? 'ready'}\n` : 'there is GET /healthz/ready\n');
-  });
-  await listening(server, { host, port }, { ip: host, port }, { what: 'cannot serve readiness', option: '--status-address' });
-  return server;
 }
 
 /** Where nobody can say it is not: then pods of the mesh are captured from here on, too. */

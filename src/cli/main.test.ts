@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EXAMPLES } from './examples.ts';
+import { EXAMPLES } from '../report/command-examples.ts';
 import { COMMAND_NAMES, commandOf } from './main.ts';
 
 test('help has examples that the command takes, and says of no option that nothing is its default', async () => {

@@ -4,7 +4,7 @@ import { Command, CommanderError, Help } from 'commander';
 import { codeOf } from '../lib/errors.ts';
 import { table } from '../lib/table.ts';
 import { productVersion } from '../lib/version.ts';
-import { EXAMPLES } from './examples.ts';
+import { EXAMPLES } from '../report/command-examples.ts';
 import { describeFailure, EXIT } from './exit.ts';
 import { print, printError } from './print.ts';
 
