@@ -9,7 +9,7 @@ const CHUNK = 128 * 1024;
 const WIDEST = 3;
 
 export class PendingLines {
-  #chunk = EMPTY;
+  #chunk: Buffer = EMPTY;
   #used = 0;
   readonly #full: Buffer[] = [];
   /** Has been written, and is filled next. */
