@@ -2,11 +2,12 @@
 import { close, fstatSync, openSync, write, writeSync } from 'node:fs';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { table } from '../../lib/table.ts';
+import { PendingLines } from './pending-lines.ts';
 
 export interface LogFilesOptions {
   /** How long a line may wait, in ms; default 10. */
   readonly flushAfterMs?: number;
-  /** Most characters that wait for one file; default 8 Mi. A line beyond it is dropped. */
+  /** Most bytes that wait for one file; default 8 Mi. A line beyond it is dropped. */
   readonly maxPending?: number;
   /** Told once a row of failures (a full disk), with the file and the reason. */
   readonly onError?: (path: string, reason: string) => void;
@@ -17,6 +18,7 @@ export interface LogWriter {
   write(line: string): void;
 }
 
+/** Bytes. */
 const FLUSH_AT = 64 * 1024;
 
 class LogFile implements LogWriter {
@@ -25,8 +27,7 @@ class LogFile implements LogWriter {
   #fd: number;
   /** Most bytes of one write; lines of several threads and processes mix in a pipe beyond it. */
   #chunk: number;
-  #lines: string[] = [];
-  #size = 0;
+  readonly #lines = new PendingLines();
   #busy = false;
   #timer: NodeJS.Timeout | undefined;
   /** Those who wait for lines that are not under way yet, and for those that are. */
@@ -43,14 +44,14 @@ class LogFile implements LogWriter {
   }
 
   write(line: string): void {
-    if (this.#size + line.length > this.#options.maxPending) {
+    const lines = this.#lines;
+    if (lines.size + line.length > this.#options.maxPending) {
       this.dropped++;
       return;
     }
-    this.#lines.push(line);
-    this.#size += line.length;
+    lines.add(line);
     if (this.#busy) return;
-    if (this.#size >= FLUSH_AT) this.#start();
+    if (lines.size >= FLUSH_AT) this.#start();
     else this.#timer ??= setTimeout(() => this.#start(), this.#options.flushAfterMs).unref();
   }
 
@@ -65,21 +66,20 @@ class LogFile implements LogWriter {
   #take(): Buffer {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const bytes = Buffer.from(this.#lines.join(''));
-    this.written += this.#lines.length;
-    this.#lines = [];
-    this.#size = 0;
-    return bytes;
+    this.written += this.#lines.count;
+    return this.#lines.take();
   }
 
   #start(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#busy = true;
-    this.#send(this.#fd, this.#take(), () => {
+    const bytes = this.#take();
+    this.#send(this.#fd, bytes, () => {
       this.#busy = false;
+      this.#lines.written(bytes);
       for (const resolve of waiting) resolve();
-      if (!this.#busy && (this.#lines.length > 0 || this.#waiting.length > 0)) this.#start();
+      if (!this.#busy && (this.#lines.count > 0 || this.#waiting.length > 0)) this.#start();
     });
   }
 
