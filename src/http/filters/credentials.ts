@@ -98,7 +98,7 @@ function gather(stream: FilterStream, rules: readonly CredentialRule[], host: st
     let status: FilterStatus = 'stop';
     stream.credential(rule.name, host, (value: Redacted | undefined) => {
       if (value === undefined) {
-        stream.reply(credentialReply(502, 'unavailable', `the credential ${rule.name} for ${host} (${placeText(rule)}) cannot be had`));
+        stream.reply(credentialReply(503, 'unavailable', `the credential ${rule.name} for ${host} (${placeText(rule)}) cannot be had`));
         return;
       }
       payloadFor(stream, rule, (payload) => {

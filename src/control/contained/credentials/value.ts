@@ -1,4 +1,5 @@
 /** The value of a credential, and who is asked for it. */
+import { fieldValue } from '../../../lib/field-value.ts';
 import { Redacted } from '../../../lib/redacted.ts';
 
 /** A value, or why there is none: a clause that holds nothing of what was read. */
@@ -35,10 +36,8 @@ export function objectIn(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** One line of printable ASCII, as header fields take it; a line end behind it is the editor's. */
+/** As header fields take it. */
 export function valueOf(text: string, where: string): Value {
-  const value = text.replace(/\r?\n$/, '');
-  if (value === '') return { problem: `${where} is empty` };
-  if (!/^[\x20-\x7e]*$/.test(value)) return { problem: `${where} holds other characters than printable ASCII in one line` };
-  return new Redacted(Buffer.from(value, 'latin1'));
+  const value = fieldValue(text);
+  return 'problem' in value ? { problem: `${where} ${value.problem}` } : new Redacted(Buffer.from(value.text, 'latin1'));
 }
