@@ -8,7 +8,6 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import { findEnvoy } from '../../scripts/fetch-envoy.ts';
 import { requestCertificate } from '../../src/agent/ca-client.ts';
 import { newKey } from '../../src/ca/certificates.ts';
 import { freePort, PROGRAM, Program } from '../integration/cli/program.ts';
@@ -17,7 +16,6 @@ import { makeCertificate, type Outside, startServer } from '../integration/outsi
 import { needs } from '../integration/tools.ts';
 import { ApiServer, needsApiServer } from './api-server.ts';
 
-const envoy = findEnvoy();
 const skip = needsApiServer() || needs('openssl', 'unshare', 'root');
 const CRD = join(import.meta.dirname, '../../deploy/chart/crds/egresspolicies.yaml');
 const GROUP = '/apis/sallyport.dev/v1alpha1';
@@ -291,30 +289,6 @@ test('another identity that says it is the gateway gets no value, and its calls 
   const claiming = await gateway('istio-system/egress', 'other', await freePort(), cert);
   await claiming.says(/xds-forbidden|but Pod istio-system\/egress is declared with "egress"/);
   await claiming.end();
-});
-
-test('a stock Envoy as gateway gets no value and refuses the calls with the reason', {
-  skip: skip || (envoy === undefined && 'no Envoy here: set ENVOY'),
-  timeout: 300_000,
-}, async (t) => {
-  const { port, requests } = await outside(t);
-  await server.apply(policy(port), secret(SECRET));
-  await toldRefs('shop', 'True');
-  const token = join(server.folder, 'envoy.token');
-  writeFileSync(token, await tokenOf('egress', 'istio-system'));
-  const admin = await freePort();
-  const who = ['--role', 'router', '--workload', 'istio-system/egress', '--service-account', 'egress', '--label', 'istio=egressgateway'];
-  const from = ['--controller', `127.0.0.1:${xds}`, '--root-cert', roots(), '--token-file', token, '--envoy', envoy!];
-  const ends = ['--admin-address', `127.0.0.1:${admin}`, '--status-address', '127.0.0.1:0', '--metrics-address', '127.0.0.1:0'];
-  const agent = run(['agent', ...who, ...from, ...ends, '--concurrency', '1', '--drain-duration', '1s']);
-  const call = await caller('web', 'shop');
-  const answer = await until(() => call('/v1').catch(() => undefined));
-  assert.equal(answer.status, 403);
-  assert.match(answer.text, /EgressPolicy shop\/pays has credentials put into these calls, and Envoy cannot as it is stated/);
-  assert.equal(requests.length, 0);
-  const dump = await (await fetch(`http://127.0.0.1:${admin}/config_dump`)).text();
-  for (const form of ['credential:shop', ...FORMS]) assert.ok(!dump.includes(form), form);
-  await agent.end();
 });
 
 test('Secrets of namespaces that the chart does not name are not read, and the status says so', { skip, timeout: 300_000 }, async () => {
