@@ -109,6 +109,7 @@ async function contained(words: readonly string[], paths: readonly string[], opt
         host: { ...engineHostFor(via), flows, audit, tell: sayOrEnd((error) => say(messageOf(error))) },
         hidden: auditHidden(options),
         environment: withoutProxyCredentials(environment(), via),
+        way: via?.way,
         strict: options.strict ?? false,
         allowedSockets: options.allowSocket,
         local: options.allowLocal,

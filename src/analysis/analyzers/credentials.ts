@@ -29,7 +29,7 @@ export function credentials(context: Context): void {
         'SP1061',
         entry,
         ['metadata', 'annotations', own],
-        `${own} of ${host} holds where \`sallyport run --policy\` carries the calls, which has the values and mints the certificates. Anything else refuses them: the embedded engine with 502, or in the handshake, and Envoy takes no listener that has the filter.`,
+        `${own} of ${host} holds where \`sallyport run --policy\` carries the calls, which has the values and mints the certificates. Anything else refuses them: the embedded engine with 503, or in the handshake, and Envoy takes no listener that has the filter.`,
       );
   }
 }

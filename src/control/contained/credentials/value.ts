@@ -1,6 +1,7 @@
 /** The value of a credential, and who is asked for it. */
 import { fieldValue } from '../../../lib/field-value.ts';
 import { Redacted } from '../../../lib/redacted.ts';
+import type { OwnWay } from '../../own-way.ts';
 
 /** A value, or why there is none: a clause that holds nothing of what was read. */
 export type Value = Redacted | { readonly problem: string };
@@ -17,6 +18,8 @@ export interface SourceOptions {
   readonly now: () => number;
   /** Milliseconds since the epoch, by which outputs say when they expire. */
   readonly date: () => number;
+  /** How requests of this program's own leave; without, directly. */
+  readonly way?: OwnWay | undefined;
   /** Ends commands that run. */
   readonly signal: AbortSignal;
 }
