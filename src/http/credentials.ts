@@ -83,10 +83,10 @@ export function withCredentials(
   let { path } = message;
   for (const { rule, value, payload = '' } of lastSigned(injected)) {
     if (!leavesPlace(rule, { method, headers, path })) continue;
-    const { text } = formsOf(rule, value);
+    const { text, parameter } = formsOf(rule, value);
     if (rule.signing) sign({ method, authority, headers, path }, rule.signing, keysIn(value), payload, now);
     else if (rule.place === 'header') headers.set(rule.key, text);
-    else path = withParameter(path, rule.key, text);
+    else path = withParameter(path, rule.key, parameter);
   }
   return { method, path, headers };
 }
@@ -128,6 +128,8 @@ function hide(headers: HeaderMap, texts: readonly string[], shortest: number): v
 interface Forms {
   readonly value: Redacted;
   readonly text: string;
+  /** As a query has it. */
+  readonly parameter: string;
   readonly hidden: readonly string[];
   readonly shortest: number;
 }
@@ -142,7 +144,9 @@ function formsOf(rule: CredentialRule, value: Redacted): Forms {
   const texts = secretsIn(rule, value).filter(({ length }) => length >= SHORTEST_HIDDEN);
   const hidden = [...new Set(texts.flatMap((text) => [written(rule, text), ...spellingsOf(text)]))];
   const shortest = Math.min(...hidden.map(({ length }) => length));
-  const forms = { value, text: written(rule, value.revealText()), hidden, shortest };
+  const text = written(rule, value.revealText());
+  const parameter = `${encodeURIComponent(rule.key)}=${encodeURIComponent(text)}`;
+  const forms = { value, text, parameter, hidden, shortest };
   lastForms.set(rule, forms);
   return forms;
 }
@@ -196,14 +200,17 @@ function splitPath(path: string): [path: string, query: string | undefined] {
 }
 
 function parametersOf(path: string, name: string): string[] {
-  const [, query = ''] = splitPath(path);
+  const [, query] = splitPath(path);
+  if (query === undefined) return [];
   return query.split('&').flatMap((part) => (nameOf(part) === name ? [decoded(part.slice(part.indexOf('=') + 1))] : []));
 }
 
-function withParameter(path: string, name: string, value: string): string {
+/** @param parameter name and value, escaped */
+function withParameter(path: string, name: string, parameter: string): string {
   const [plain, query] = splitPath(path);
-  const others = query === undefined ? [] : query.split('&').filter((part) => part !== '' && nameOf(part) !== name);
-  return `${plain}?${[...others, `${encodeURIComponent(name)}=${encodeURIComponent(value)}`].join('&')}`;
+  if (query === undefined) return `${plain}?${parameter}`;
+  const others = query.split('&').filter((part) => part !== '' && nameOf(part) !== name);
+  return `${plain}?${[...others, parameter].join('&')}`;
 }
 
 function nameOf(part: string): string {
