@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { policyDocuments } from '../policy/index.ts';
 import { injectedSecrets } from '../xds/injected-secrets.ts';
 import { credentialRules } from '../xds/match/credentials.ts';
 import { translate } from './index.ts';
@@ -151,4 +152,14 @@ test('what could not be kept from the workload is refused where it is written', 
     assert.match(snapshot.findings.map(({ message }) => message).join(), said);
     assert.deepEqual(snapshot.list('Gateway'), [], String(said));
   }
+});
+
+test('no documents are written for a policy with credentials, which Istio would send without', () => {
+  const policies = snapshotFromText(policy()).list('EgressPolicy');
+  const { documents, findings } = policyDocuments(policies, Date.now());
+  assert.deepEqual(documents, []);
+  assert.match(
+    findings.map(({ code, message }) => `${code} ${message}`).join(),
+    /^SP0018 its credentials are put in where Sallyport reads/,
+  );
 });
