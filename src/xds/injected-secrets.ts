@@ -7,11 +7,18 @@ import {
   type HttpFilter,
   HttpFilterSchema,
 } from './gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { Secret } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { CREDENTIALS_FILTER } from './names.ts';
 
 /** SDS name of a credential's value. No name that a resource of Istio's API states comes to the same: those have `://`. @param name of its rule */
 export function credentialValueSecret(name: string): string {
   return `credential:${name}`;
+}
+
+/** Whether it stands for a value that can not be had. Of a secret that has not come, or that a dump leaves out, nobody knows. */
+export function isEmptyValue(secret: Secret | undefined): boolean {
+  const source = secret?.type.case === 'genericSecret' ? secret.type.value.secret?.specifier : undefined;
+  return source?.case === 'inlineBytes' && source.value.length === 0;
 }
 
 /** @param secrets by their names in SDS */
