@@ -15,7 +15,7 @@ import { until } from './controller-world.ts';
 const envoy = findEnvoy();
 const SECRET = 'canary-Xw3Kq8Zt5Lm1Rb7Yd';
 const HOST = 'api.example';
-const MESH = `
+const mesh = (gateway: number) => `
 apiVersion: v1
 kind: Pod
 metadata: { name: egress, namespace: istio-system, labels: { istio: egressgateway } }
@@ -33,7 +33,7 @@ metadata: { name: pays, namespace: shop }
 spec:
   through: gateway
   tls: { originate: true }
-  to: [{ hosts: [${HOST}], credentials: [{ bearer: true, from: { secret: { name: api, key: token } } }] }]
+  to: [{ hosts: [${HOST}], ports: [${gateway - 20_000}], protocol: HTTP, credentials: [{ bearer: true, from: { secret: { name: api, key: token } } }] }]
 `;
 
 test('a stock Envoy gets no credential and refuses the calls that need one, with the reason', {
@@ -43,8 +43,8 @@ test('a stock Envoy gets no credential and refuses the calls that need one, with
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-injecting-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const at = (name: string) => join(folder, name);
-  writeFileSync(at('mesh.yaml'), MESH);
-  const [xds, admin] = [await freePort(), await freePort()];
+  const [xds, admin, gateway] = [await freePort(), await freePort(), await freePort()];
+  writeFileSync(at('mesh.yaml'), mesh(gateway));
   const ports = ['--xds', '0', '--xds-tls', `127.0.0.1:${xds}`, '--status-address', '127.0.0.1:0'];
   const controller = start(t, ['controller', at('mesh.yaml'), '--ca', at('ca'), ...ports]);
   await controller.says(/: ready/);
@@ -76,11 +76,14 @@ test('a stock Envoy gets no credential and refuses the calls that need one, with
   };
   const call = () =>
     new Promise<{ status: number | undefined; text: string }>((resolve, reject) => {
-      const asked = request({ host: '127.0.0.1', port: 20_080, path: '/v1', ...own, agent: false, headers: { host: HOST } }, (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (part) => (text += part));
-        response.on('end', () => resolve({ status: response.statusCode, text }));
-      });
+      const asked = request(
+        { host: '127.0.0.1', port: gateway, path: '/v1', ...own, agent: false, headers: { host: HOST } },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (part) => (text += part));
+          response.on('end', () => resolve({ status: response.statusCode, text }));
+        },
+      );
       asked.on('error', reject).end();
     });
   const { status, text } = await until(() => call().catch(() => undefined));

@@ -23,8 +23,8 @@ const HOST = 'api.localhost';
 const SECRET = 'canary-Xw3Kq8Zt5Lm1Rb7Yd';
 const RENEWED = 'canary-9Jd2Pf6Qs4Vn8Gc1H';
 const FORMS = [SECRET, RENEWED].flatMap((text) => [text, btoa(text), Buffer.from(text).toString('hex')]);
-/** Of the gateway, for port 80 of hosts. */
-const GATEWAY_PORT = 20_080;
+/** Of the gateway, which has each port of hosts 20,000 higher. */
+let gatewayPort: number;
 
 const account = (name: string, namespace: string) => `
 apiVersion: v1
@@ -58,6 +58,8 @@ spec:
   tls: { originate: true, port: ${port} }
   to:
     - hosts: [${host}]
+      ports: [${gatewayPort - 20_000}]
+      protocol: HTTP
       credentials: [{ bearer: true, from: { secret: { name: api, key: token } }, placeholder: none }]
 `;
 /** What the chart allows but for Secrets, and those of the namespaces that its values name. */
@@ -117,7 +119,7 @@ before(
       pod('web', 'shop', 'web', '{ app: web }', '10.244.0.20'),
       ...ACCESS.split('---'),
     );
-    [xds, status] = [await freePort(), `127.0.0.1:${await freePort()}`];
+    [xds, status, gatewayPort] = [await freePort(), `127.0.0.1:${await freePort()}`, await freePort()];
     const ports = ['--xds', '0', '--xds-tls', `127.0.0.1:${xds}`, '--ca', join(server.folder, 'ca'), '--status-address', status];
     const user = server.kubeconfig({ token: server.token('controller') });
     const args = ['controller', '--kube', '--kubeconfig', user, '--cluster-tokens', '--gateways', '--engine', 'embedded', ...ports];
@@ -171,7 +173,7 @@ async function caller(name: string, place: string) {
   const own = { cert: chain, key: key.export({ type: 'pkcs8', format: 'pem' }), ca };
   return (path: string, headers: Readonly<Record<string, string>> = {}) =>
     new Promise<{ status: number; text: string; headers: IncomingHttpHeaders }>((resolve, reject) => {
-      const to = { host: '127.0.0.1', port: GATEWAY_PORT, path, servername: HOST, checkServerIdentity: () => undefined, agent: false };
+      const to = { host: '127.0.0.1', port: gatewayPort, path, servername: HOST, checkServerIdentity: () => undefined, agent: false };
       request({ ...to, ...own, headers: { host: HOST, ...headers } }, (response) => {
         let text = '';
         response.setEncoding('utf8').on('data', (part) => (text += part));
