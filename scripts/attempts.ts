@@ -1,30 +1,25 @@
 // Generated ways out of `sallyport run`: `npm run attempts -- --count 100000 --seed 1`. Ends with 1 where anything came out that is not allowed.
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { runAttempts } from '../test/attacks/attempts/run.ts';
+import { runWorlds } from '../test/attacks/attempts/run.ts';
 
 const { values } = parseArgs({
   options: {
     count: { type: 'string', default: '10000' },
     seed: { type: 'string', default: '1' },
     first: { type: 'string', default: '0' },
-    together: { type: 'string', default: '24' },
+    together: { type: 'string', default: '64' },
+    worlds: { type: 'string', default: String(availableParallelism()) },
     unbound: { type: 'boolean', default: false },
   },
 });
-const [count, seed, first, together] = [values.count, values.seed, values.first, values.together].map(Number) as [
-  number,
-  number,
-  number,
-  number,
-];
+const numbers = [values.count, values.seed, values.first, values.together, values.worlds].map(Number);
+const [count, seed, first, together, worlds] = numbers as [number, number, number, number, number];
 const began = performance.now();
-const { ways, leaks, leaked, missed, allowed, connections, questions, said, code } = await runAttempts({
-  count,
-  seed,
-  first,
-  together,
-  bound: !values.unbound,
-});
+const { ways, leaks, leaked, missed, allowed, connections, questions, said, code } = await runWorlds(
+  { count, seed, first, together, bound: !values.unbound },
+  worlds,
+);
 for (const [what, times] of Object.entries(ways).sort(([, a], [, b]) => b - a)) console.log(`${String(times).padStart(9)}  ${what}`);
 for (const leak of leaks) console.log(`LEAK ${leak.why}: ${JSON.stringify(leak.arrival)} ${JSON.stringify(leak.bytes)}`);
 const seconds = (performance.now() - began) / 1000;

@@ -21,6 +21,18 @@ const credentialed = entry().replace(
   /metadata: *\{/,
   `$&annotations: {sallyport.dev/bind: enforce, sallyport.dev/credentials: '[{"name":"c","ports":[80],"header":"x-key"}]'}, `,
 );
+const credentialPolicy = `
+apiVersion: sallyport.dev/v1alpha1
+kind: EgressPolicy
+metadata: {name: pays, namespace: default}
+spec: {through: gateway, tls: {originate: true}, to: [{hosts: [www.example.com], credentials: [{bearer: true, from: {secret: {name: api, key: token}}}]}]}
+---`;
+const credentialSecret = (key: string) => `
+apiVersion: v1
+kind: Secret
+metadata: {name: api, namespace: default}
+stringData: {${key}: s3cret}
+---`;
 const BEHIND = '$&annotations: {sallyport.dev/through: "proxy.corp.example:3128"}, ';
 const FORWARD_PROXY = entry('  addresses: [192.0.2.31]', 'proxy.corp.example', '[{number: 3128, name: tcp, protocol: TCP}]', 'proxy');
 const gateway = (
@@ -89,6 +101,10 @@ test('the standard egress pattern gives no finding, with one VirtualService or w
 
 /** Each code with a configuration that has it, and one that is right and as near as may be. */
 const PAIRS: Readonly<Record<string, Pair>> = {
+  'IST0101 of a credential': {
+    wrong: credentialPolicy + credentialSecret('other'),
+    right: credentialPolicy + credentialSecret('token'),
+  },
   IST0101: { wrong: entry() + gateway() + through('', '[www.example.com]', '[mesh, istio-system/egres]'), right: STANDARD },
   IST0109: {
     wrong:

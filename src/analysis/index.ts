@@ -9,7 +9,7 @@ import { finished } from '../lib/pace.ts';
 import { ambientMode } from './analyzers/ambient.ts';
 import { annotations } from './analyzers/annotations.ts';
 import { bindings } from './analyzers/binding.ts';
-import { credentials } from './analyzers/credentials.ts';
+import { credentials, policySecrets } from './analyzers/credentials.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
 import { dialledPorts } from './analyzers/dialled-ports.ts';
@@ -94,6 +94,7 @@ const ANALYZERS: readonly Analyzer[] = [
   conflictingGateways,
   gatewayCertificates,
   gatewaySecrets,
+  policySecrets,
   serviceEntryAddresses,
   conflictingServiceEntryProtocols,
   missingEndpoints,

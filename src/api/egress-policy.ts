@@ -1,4 +1,5 @@
 import { allowedRequests } from './allow-list.ts';
+import { secretCredentials } from './inject-credentials.ts';
 import { boolean, enumeration, type Infer, list, map, object, port, required, string, withDefault } from './schema.ts';
 
 /** Workloads: each field that is there narrows it. */
@@ -15,6 +16,8 @@ const destination = object({
   /** Names, `*.suffix`, or addresses. */
   hosts: required(list(string({ minLength: 1, maxLength: 253 }), { minItems: 1, maxItems: 1000 })),
   ...allowedRequests,
+  /** What the gateway puts into these requests, and the workload never has. */
+  credentials: secretCredentials,
 });
 export type EgressDestination = Infer<typeof destination>;
 

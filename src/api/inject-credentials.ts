@@ -29,8 +29,8 @@ const oauth2 = object({
 /** As regions and services of AWS are named. */
 const scope = () => required(string({ pattern: /^[a-z0-9-]+$/, maxLength: 64 }));
 
-/** One of `header`, `bearer`, `basic`, `query` and `sigv4` says where it goes. */
-export const credential = object({
+/** Where the value goes, as it is. */
+const place = {
   /** The value as a header of this name. */
   header: string({ pattern: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, maxLength: 256 }),
   /** `authorization: Bearer VALUE` */
@@ -39,6 +39,14 @@ export const credential = object({
   basic: object({ user: required(string({ pattern: /^[\x20-\x39\x3b-\x7e]*$/, maxLength: 256 })) }),
   /** The value as a parameter of this name. */
   query: string({ minLength: 1, maxLength: 256 }),
+};
+
+/** What the client may send in its place, of `sigv4` the access key id that it signs with; with another token a request stays as it is. */
+const placeholder = () => string({ pattern: /^[\x21-\x7e]+$/, maxLength: 1024 });
+
+/** One of `header`, `bearer`, `basic`, `query` and `sigv4` says where it goes. */
+export const credential = object({
+  ...place,
   /**
    * The request is signed with it (AWS Signature Version 4). The value is what a `credential_process` prints, in JSON: `AccessKeyId`, `SecretAccessKey` and
    * where there is one `SessionToken`; or with `accessKeyId` the secret access key alone.
@@ -58,10 +66,29 @@ export const credential = object({
       oauth2,
     }),
   ),
-  /** What the client may send in its place, of `sigv4` the access key id that it signs with; with another token a request stays as it is. */
-  placeholder: string({ pattern: /^[\x21-\x7e]+$/, maxLength: 1024 }),
+  placeholder: placeholder(),
 });
 export type Credential = Infer<typeof credential>;
+
+/** Of an EgressPolicy: one of `header`, `bearer`, `basic` and `query` says where it goes. */
+const secretCredential = object({
+  ...place,
+  from: required(
+    object({
+      /** A Secret of the policy's own namespace. */
+      secret: required(
+        object({
+          name: required(string({ minLength: 1, maxLength: 253 })),
+          key: required(string({ pattern: /^[-._a-zA-Z0-9]+$/, maxLength: 253 })),
+        }),
+      ),
+    }),
+  ),
+  placeholder: placeholder(),
+});
+export type SecretCredential = Infer<typeof secretCredential>;
+
+export const secretCredentials = list(secretCredential, { maxItems: 20 });
 
 export const credentials = list(credential, { maxItems: 100 });
 
@@ -80,3 +107,16 @@ export const entryTls = object({
   privateKey: file(),
 });
 export type EntryTls = Infer<typeof entryTls>;
+
+/** Fields by which messages are framed and routed, and those of one hop alone. */
+const FRAMING =
+  /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|proxy-.*|x-forwarded-.*|x-envoy-.*)$/;
+
+/** What is wrong with where a credential goes, or undefined. @param signing whether it is what requests are signed with */
+export function placeProblem({ header, bearer, basic, query }: Place, signing = false): string | undefined {
+  const places = [header !== undefined, bearer, basic !== undefined, query !== undefined, signing].filter(Boolean).length;
+  if (places !== 1) return 'say once where it goes: header, bearer, basic or query, or of a list sigv4';
+  return header !== undefined && FRAMING.test(header.toLowerCase()) ? `the header ${header} is not a place for a credential` : undefined;
+}
+
+type Place = Pick<SecretCredential, 'header' | 'bearer' | 'basic' | 'query'>;

@@ -110,6 +110,7 @@ async function contained(words: readonly string[], paths: readonly string[], opt
         hidden: auditToHide(options),
         signs: options.auditSignCommand,
         environment: withoutProxyCredentials(environment(), via),
+        way: via?.way,
         strict: options.strict ?? false,
         allowedSockets: options.allowSocket,
         local: options.allowLocal,

@@ -8,7 +8,7 @@ import type { ResourceOf } from '../api/index.ts';
 import { isOfGatewayApi, originOf } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
 import { type Labels, matchesLabels } from '../lib/labels.ts';
-import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import type { OfEngine, ProxyIdentity } from '../lib/proxy-identity.ts';
 import { own } from '../lib/table.ts';
 import { Layered } from './layered.ts';
 import { LocalMemory, type Router } from './local-memory.ts';
@@ -56,12 +56,7 @@ const INSTALLED = {
 } as const satisfies Record<string, { service: string; ports: Record<number, readonly [string, number]> }>;
 
 /** @param rootNamespace where Istio is installed, and so its gateways. */
-export function localMesh(
-  files: Snapshot,
-  rootNamespace: string,
-  addresses: RouterAddresses,
-  more: Pick<ProxyIdentity, 'countsBy'> = {},
-): LocalMesh {
+export function localMesh(files: Snapshot, rootNamespace: string, addresses: RouterAddresses, more: OfEngine = {}): LocalMesh {
   // Also those that are not in force: their router is there, and answers as a cluster's would.
   const gateways = files.all().filter((resource): resource is ResourceOf<'Gateway'> => resource.kind === 'Gateway');
   const services = files.list('Service');

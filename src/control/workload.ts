@@ -4,7 +4,7 @@ import type { EngineHost } from '../engine/contract.ts';
 import { countedBy } from '../engine/counted-by.ts';
 import { type EngineOptions, startEngine } from '../engine/starter.ts';
 import { SallyportError } from '../lib/errors.ts';
-import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import type { OfEngine, ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Mesh } from '../translate/model.ts';
 import { engineFleet } from './fleet.ts';
@@ -56,11 +56,7 @@ export async function startWorkloadProxy(
   });
 }
 
-function identityOf(
-  { role, workload: { namespace, name } }: WorkloadOptions,
-  mesh: Mesh,
-  counted: Pick<ProxyIdentity, 'countsBy'>,
-): ProxyIdentity | undefined {
+function identityOf({ role, workload: { namespace, name } }: WorkloadOptions, mesh: Mesh, counted: OfEngine): ProxyIdentity | undefined {
   const workload = mesh.registry.workloads.find((candidate) => candidate.namespace === namespace && candidate.name === name);
   if (!workload) return undefined;
   const { labels, serviceAccount, addresses, locality } = workload;

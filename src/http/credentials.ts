@@ -31,8 +31,9 @@ type Message = Pick<Head, 'method' | 'path' | 'headers'>;
 /** Whether the rule is for requests of this method and path. */
 export function concerns({ methods, paths }: CredentialRule, { method, path }: Pick<Message, 'method' | 'path'>): boolean {
   if (methods.length > 0 && !methods.includes(method)) return false;
+  if (paths.length === 0) return true;
   const plain = splitPath(path)[0];
-  return paths.length === 0 || paths.some((each) => (each.endsWith('*') ? plain.startsWith(each.slice(0, -1)) : plain === each));
+  return paths.some((each) => (each.endsWith('*') ? plain.startsWith(each.slice(0, -1)) : plain === each));
 }
 
 /**
@@ -44,12 +45,19 @@ const OTHER_PATH = /^(?:x[-_](?:original|rewrite)[-_]url|x[-_][a-z0-9]+[-_](?:co
 
 /** The field of a request by which a server may read it as one that the rule is not for; undefined where there is none. */
 export function overriding({ methods, paths }: CredentialRule, { flat }: HeaderMap): string | undefined {
-  return flat.find((name, i) => {
-    if (i % 2 === 1) return false;
-    const isOtherMethod = methods.length > 0 && OTHER_METHOD.test(name) && !methods.includes(flat[i + 1]!);
-    return isOtherMethod || (paths.length > 0 && OTHER_PATH.test(name));
-  });
+  if (methods.length === 0 && paths.length === 0) return undefined;
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i]!;
+    // Few names begin as these do.
+    if (name.charCodeAt(0) !== LETTER_X && name.charCodeAt(0) !== LETTER_D) continue;
+    if (methods.length > 0 && OTHER_METHOD.test(name) && !methods.includes(flat[i + 1]!)) return name;
+    if (paths.length > 0 && OTHER_PATH.test(name)) return name;
+  }
+  return undefined;
 }
+
+const LETTER_X = 'x'.charCodeAt(0);
+const LETTER_D = 'd'.charCodeAt(0);
 
 /** Whether the client has left the place to the proxy: nothing stands there, or the placeholder. Another token is its own, and stays. */
 export function leavesPlace(rule: CredentialRule, message: Message): boolean {
@@ -73,16 +81,20 @@ export function withCredentials(
 ): Message {
   const headers = message.headers.clone();
   let { path } = message;
-  // What is signed has to be all there.
-  const inOrder = [...injected.filter(({ rule }) => !rule.signing), ...injected.filter(({ rule }) => rule.signing)];
-  for (const { rule, value, payload = '' } of inOrder) {
+  for (const { rule, value, payload = '' } of lastSigned(injected)) {
     if (!leavesPlace(rule, { method, headers, path })) continue;
-    const text = written(rule, value.revealText());
+    const { text, parameter } = formsOf(rule, value);
     if (rule.signing) sign({ method, authority, headers, path }, rule.signing, keysIn(value), payload, now);
     else if (rule.place === 'header') headers.set(rule.key, text);
-    else path = withParameter(path, rule.key, text);
+    else path = withParameter(path, rule.key, parameter);
   }
   return { method, path, headers };
+}
+
+/** What is signed has to be all there. */
+function lastSigned(injected: readonly Injected[]): readonly Injected[] {
+  if (injected.length === 1) return injected;
+  return [...injected.filter(({ rule }) => !rule.signing), ...injected.filter(({ rule }) => rule.signing)];
 }
 
 function keysIn(value: Redacted): SigningKeys {
@@ -91,19 +103,52 @@ function keysIn(value: Redacted): SigningKeys {
 
 /** Puts `[credential]` where a field of the answer has the value, as when a redirect repeats the query; a field whose name has it is gone. */
 export function hideCredentials(headers: HeaderMap, injected: readonly Injected[]): void {
+  for (const { rule, value } of injected) {
+    const { hidden, shortest } = formsOf(rule, value);
+    if (hidden.length > 0) hide(headers, hidden, shortest);
+  }
+}
+
+/** @param shortest as many characters has the shortest of the texts */
+function hide(headers: HeaderMap, texts: readonly string[], shortest: number): void {
   const { flat } = headers;
-  // One that is shorter is found by chance, and no secret.
-  const texts = injected.flatMap(({ rule, value }) =>
-    secretsIn(rule, value).flatMap((text) => (text.length < SHORTEST_HIDDEN ? [] : [written(rule, text), ...formsOf(text)])),
-  );
-  // Names are in lower case.
-  const named = texts.map((text) => text.toLowerCase());
-  headers.removeAll(new Set(flat.filter((name, i) => i % 2 === 0 && named.some((text) => name.includes(text)))));
+  const named = new Set<string>();
   for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i]!;
+    // Names are in lower case.
+    if (name.length >= shortest && texts.some((text) => name.includes(text.toLowerCase()))) named.add(name);
     // By this one the body is framed.
-    if (flat[i] === 'content-length') continue;
+    if (flat[i + 1]!.length < shortest || name === 'content-length') continue;
     for (const text of texts) if (flat[i + 1]!.includes(text)) flat[i + 1] = flat[i + 1]!.replaceAll(text, HIDDEN);
   }
+  if (named.size > 0) headers.removeAll(named);
+}
+
+/** A value as it goes into requests, and what is hidden where an answer has it. */
+interface Forms {
+  readonly value: Redacted;
+  readonly text: string;
+  /** As a query has it. */
+  readonly parameter: string;
+  readonly hidden: readonly string[];
+  readonly shortest: number;
+}
+
+/** Those of the last value: most requests have the same. */
+const lastForms = new WeakMap<CredentialRule, Forms>();
+
+function formsOf(rule: CredentialRule, value: Redacted): Forms {
+  const known = lastForms.get(rule);
+  if (known?.value === value) return known;
+  // One that is shorter is found by chance, and no secret.
+  const texts = secretsIn(rule, value).filter(({ length }) => length >= SHORTEST_HIDDEN);
+  const hidden = [...new Set(texts.flatMap((text) => [written(rule, text), ...spellingsOf(text)]))];
+  const shortest = Math.min(...hidden.map(({ length }) => length));
+  const text = written(rule, value.revealText());
+  const parameter = `${encodeURIComponent(rule.key)}=${encodeURIComponent(text)}`;
+  const forms = { value, text, parameter, hidden, shortest };
+  lastForms.set(rule, forms);
+  return forms;
 }
 
 function secretsIn({ signing }: CredentialRule, value: Redacted): string[] {
@@ -113,7 +158,7 @@ function secretsIn({ signing }: CredentialRule, value: Redacted): string[] {
 }
 
 /** As servers write it into fields: as it is, escaped, as forms are, and in base64. */
-function formsOf(text: string): string[] {
+function spellingsOf(text: string): string[] {
   const escaped = encodeURIComponent(text);
   const lower = escaped.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase());
   const base64 = Buffer.from(text, 'latin1').toString('base64').replace(/=+$/, '');
@@ -155,14 +200,17 @@ function splitPath(path: string): [path: string, query: string | undefined] {
 }
 
 function parametersOf(path: string, name: string): string[] {
-  const [, query = ''] = splitPath(path);
+  const [, query] = splitPath(path);
+  if (query === undefined) return [];
   return query.split('&').flatMap((part) => (nameOf(part) === name ? [decoded(part.slice(part.indexOf('=') + 1))] : []));
 }
 
-function withParameter(path: string, name: string, value: string): string {
+/** @param parameter name and value, escaped */
+function withParameter(path: string, name: string, parameter: string): string {
   const [plain, query] = splitPath(path);
-  const others = query === undefined ? [] : query.split('&').filter((part) => part !== '' && nameOf(part) !== name);
-  return `${plain}?${[...others, `${encodeURIComponent(name)}=${encodeURIComponent(value)}`].join('&')}`;
+  if (query === undefined) return `${plain}?${parameter}`;
+  const others = query.split('&').filter((part) => part !== '' && nameOf(part) !== name);
+  return `${plain}?${[...others, parameter].join('&')}`;
 }
 
 function nameOf(part: string): string {

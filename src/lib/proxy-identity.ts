@@ -19,4 +19,9 @@ export interface ProxyIdentity {
    * for a client that is not known to do either.
    */
   readonly countsBy?: 'envoy' | 'embedded';
+  /** False of an Envoy, which can not put credentials into requests as we state it. */
+  readonly injects?: false;
 }
+
+/** What of an identity its engine decides. */
+export type OfEngine = Pick<ProxyIdentity, 'countsBy' | 'injects'>;

@@ -4,6 +4,7 @@ import type { BindMode } from '../api/bind.ts';
 import { type EgressPolicy, endOf } from '../api/egress-policy.ts';
 import type { ResourceOf } from '../api/index.ts';
 import { hostCovers, plainHost } from '../lib/hostname.ts';
+import { secretRules } from './injection.ts';
 import type { Caller, Protocol, Requests } from './plan.ts';
 import { portsOf } from './ports.ts';
 
@@ -25,6 +26,8 @@ export interface Entry extends Manner {
   readonly port: number;
   readonly callers: readonly Caller[];
   readonly only: readonly Requests[] | undefined;
+  /** What the gateway puts into its requests, as the annotation has it. */
+  readonly credentials: readonly object[];
 }
 
 export function callersOf({ metadata, spec }: Policy): readonly Caller[] {
@@ -49,10 +52,11 @@ export function startOfPolicy({ starts }: EgressPolicy): number {
 export function entriesOf(policy: Policy): Entry[] {
   const { to, through, proxy, tls, bind } = policy.spec;
   const callers = callersOf(policy);
-  return to.flatMap(({ hosts, ...requests }) =>
-    hosts.flatMap((written) => {
+  return to.flatMap((destination) =>
+    destination.hosts.flatMap((written) => {
       const host = plainHost(written);
-      const stated = tls?.originate ? { ...requests, protocol: 'HTTP' as const } : requests;
+      const stated = tls?.originate ? { ...destination, protocol: 'HTTP' as const } : destination;
+      const credentials = secretRules(policy.metadata.namespace, destination);
       return portsOf(host, stated).map(({ port, protocol, only }) => ({
         policy,
         host,
@@ -64,6 +68,7 @@ export function entriesOf(policy: Policy): Entry[] {
         proxy: through === 'direct' ? through : proxy,
         callers,
         only,
+        credentials,
       }));
     }),
   );
@@ -79,6 +84,8 @@ export function disagreement(one: Entry, other: Entry): string | undefined {
   if (one.protocol !== other.protocol) return `protocol ${other.protocol} there, ${one.protocol} here`;
   if (one.through !== other.through) return `through ${other.through} there, ${one.through} here`;
   if (one.originate !== other.originate) return `tls ${tlsText(other)} there, ${tlsText(one)} here`;
+  if (one.policy !== other.policy && JSON.stringify(one.credentials) !== JSON.stringify(other.credentials))
+    return `credentials ${credentialsText(other)} there, ${credentialsText(one)} here: what is put into calls to a host goes into those of all its callers`;
   if (one.through === 'gateway' && isByIdentity(one) !== isByIdentity(other) && (isByLabels(one) || isByLabels(other)))
     return 'labels, which the sidecar judges, beside serviceAccounts, which the gateway does';
   return undefined;
@@ -90,6 +97,10 @@ function proxyText({ proxy }: Manner): string {
 
 function tlsText({ originate }: Manner): string {
   return originate === undefined ? 'not originated' : `originated to port ${originate}`;
+}
+
+function credentialsText({ policy, credentials }: Entry): string {
+  return credentials.length > 0 ? `of namespace ${policy.metadata.namespace}` : 'unset';
 }
 
 function isByIdentity({ callers }: Entry): boolean {

@@ -3,6 +3,7 @@
  * gateway denies those that no policy names. Only DENY is written: an ALLOW of ours would refuse what others lead through the same gateway. Pure.
  */
 
+import { CREDENTIALS } from '../api/inject-credentials.ts';
 import { deniedCalls } from './denied.ts';
 import { declaredName, directObjects } from './direct.ts';
 import { GATEWAY_NAMESPACE, gatewayPort } from './gateway-port.ts';
@@ -65,7 +66,14 @@ function gatewayOf({ name, host }: HostPlan, led: readonly PortPlan[]): Made {
     hosts: [host],
     tls: { mode: 'ISTIO_MUTUAL' },
   }));
-  return { kind: 'Gateway', name: labelName(name), namespace: GATEWAY_NAMESPACE, spec: { selector: SELECTOR, servers } };
+  const credentials = led.flatMap(({ port, credentials = [] }) => credentials.map((rule) => ({ ...rule, ports: [gatewayPort(port)] })));
+  return {
+    kind: 'Gateway',
+    name: labelName(name),
+    namespace: GATEWAY_NAMESPACE,
+    spec: { selector: SELECTOR, servers },
+    ...(credentials.length > 0 && { annotations: { [CREDENTIALS]: JSON.stringify(credentials) } }),
+  };
 }
 
 function deniedOf({ name, host }: HostPlan, led: readonly PortPlan[]): Made[] {

@@ -10,6 +10,7 @@ import { REFUSED } from '../lib/refused-host.ts';
 import { keepContent } from '../lib/same.ts';
 import { endOfPolicy, type Policy, startOfPolicy } from './entries.ts';
 import { gatewayObjects, hostObjects, leadsToGateway } from './gateway.ts';
+import { secretValues } from './injection.ts';
 import type { Made } from './plan.ts';
 import { endText, type Plans, plansOf } from './plans.ts';
 
@@ -47,18 +48,25 @@ function resourcesOf(plans: Plans): ResourceOf<Kind>[] {
   return objectsOf(plans).map(({ object, policy }) => resourceOf(object, policy));
 }
 
-/** The documents that stand for the policies, and what is wrong with those that none stands for. @param now ms since the epoch */
+/**
+ * The documents that stand for the policies, and what is wrong with those that none stands for: what has credentials put in none does, as calls would leave
+ * without them. @param now ms since the epoch
+ */
 export function policyDocuments(
   policies: readonly Policy[],
   now: number,
 ): { readonly documents: readonly object[]; readonly findings: readonly Finding[] } {
-  const found = plansOf(policies, now);
+  const injecting = policies.filter((policy) => secretValues(policy).length > 0);
+  const found = plansOf(
+    policies.filter((policy) => !injecting.includes(policy)),
+    now,
+  );
   const documents = objectsOf(found).map(({ object: { kind, name, namespace, spec, annotations = {} } }) => {
     const { group, versions }: KindInfo = KINDS[kind];
     const metadata = { name, namespace, ...(Object.keys(annotations).length > 0 && { annotations }) };
     return { apiVersion: group ? `${group}/${versions[0]}` : versions[0], kind, metadata, spec };
   });
-  return { documents, findings: findingsOf(found) };
+  return { documents, findings: [...injecting.map(unwritten), ...findingsOf(found)] };
 }
 
 /** Each with the policy that is to be named for it. */
@@ -115,6 +123,12 @@ function findingsOf({ problems, ended }: Plans): Finding[] {
       ),
     ),
   ];
+}
+
+function unwritten(policy: Policy): Finding {
+  const why =
+    "its credentials are put in where Sallyport reads the policy itself: no objects of Istio's API stand for it, so none are written.";
+  return finding('SP0018', policy, ['spec', 'to'], why);
 }
 
 function finding(code: 'SP0018' | 'SP0019', policy: Policy, path: readonly (string | number)[], message: string): Finding {

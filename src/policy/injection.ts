@@ -1,12 +1,14 @@
 /** Entries of a list whose calls get credentials, and whose TLS the proxy originates or sees through: what is wrong with them, and what they stand for. Pure. */
 import type { AllowListEntry } from '../api/allow-list.ts';
-import type { Credential } from '../api/inject-credentials.ts';
+import type { EgressDestination } from '../api/egress-policy.ts';
+import type { ResourceOf } from '../api/index.ts';
+import { type Credential, placeProblem, type SecretCredential } from '../api/inject-credentials.ts';
 import { isShortName, isWildcard } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
 import { isLoopbackAddress } from '../lib/socket-address.ts';
 import { isNearRange } from '../lib/special-address.ts';
 import { LOOPBACK_NAME } from './direct.ts';
-import type { AllowedPort } from './plan.ts';
+import type { AllowedPort, Requests } from './plan.ts';
 import { portsOf } from './ports.ts';
 
 /** A credential, and the requests of a host that get it. */
@@ -78,16 +80,9 @@ export function injectionProblem(host: string, entry: AllowListEntry): string | 
   return undefined;
 }
 
-/** Fields by which messages are framed and routed, and those of one hop alone. */
-const FRAMING =
-  /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|proxy-.*|x-forwarded-.*|x-envoy-.*)$/;
-
-function credentialProblem({ header, bearer, basic, query, sigv4, from, placeholder }: Credential): string | undefined {
-  const places = [header !== undefined, bearer, basic !== undefined, query !== undefined, sigv4 !== undefined].filter(Boolean).length;
-  if (places !== 1) return 'say once where it goes: header, bearer, basic, query or sigv4';
+function credentialProblem({ sigv4, from, placeholder, ...place }: Credential): string | undefined {
   if (sigv4 && from.oauth2) return 'from.oauth2 gives a token, and sigv4 signs with keys: write bearer: true';
-  if (header !== undefined && FRAMING.test(header.toLowerCase())) return `the header ${header} is not a place for a credential`;
-  return sourceProblem(from) ?? (placeholder === '' ? 'placeholder: it is empty' : undefined);
+  return placeProblem(place, sigv4 !== undefined) ?? sourceProblem(from) ?? (placeholder === '' ? 'placeholder: it is empty' : undefined);
 }
 
 function sourceProblem(from: Credential['from']): string | undefined {
@@ -145,30 +140,47 @@ export function placedSource(from: Credential['from'], near: (path: string) => s
 /** @param host in lower case @param first how many the host has already */
 export function injectionsOf(host: string, entry: AllowListEntry, first: number): Injection[] {
   const ports = treatedPorts(host, entry).map(({ port }) => port);
-  const { methods, paths } = entry;
   return entry.credentials.map((credential, index) => {
-    const { bearer, basic, sigv4, from, placeholder } = credential;
+    const { sigv4, from } = credential;
     const name = `${host}#${first + index + 1}`;
-    const rule = {
-      name,
-      ports,
-      ...placeOf(credential, entry),
-      ...(bearer && { scheme: 'Bearer' }),
-      ...(basic && { scheme: 'Basic', user: basic.user }),
-      ...(placeholder !== undefined && { placeholder }),
-      ...(methods.length > 0 && { methods }),
-      ...(paths.length > 0 && { paths }),
-    };
+    const rule = { name, ports, ...(sigv4 ? signingOf(sigv4, entry) : placeOf(credential)), ...concerning(credential, entry) };
     return { name, host, from, ports, rule, ...(sigv4 && { keys: { accessKeyId: sigv4.accessKeyId } }) };
   });
 }
 
-function placeOf({ header, query, sigv4 }: Credential, { tls }: AllowListEntry): Readonly<Record<string, unknown>> {
-  if (sigv4) {
-    const { region, service } = sigv4;
-    return { sigv4: { region, service, ...((tls?.originate || tls?.intercept) && { unsigned: true }) } };
-  }
-  return query === undefined ? { header: header?.toLowerCase() ?? 'authorization' } : { query };
+/** What the gateway puts into requests of an EgressPolicy's entry, as the annotation has it. Each is called by its Secret: `NAMESPACE/NAME/KEY`. */
+export function secretRules(namespace: string, destination: EgressDestination): object[] {
+  return destination.credentials.map((credential) => {
+    const { name, key } = credential.from.secret;
+    return { name: `${namespace}/${name}/${key}`, ...placeOf(credential), ...concerning(credential, destination) };
+  });
+}
+
+/** `NAMESPACE/NAME/KEY` of the Secrets that a policy's credentials come from, each once. */
+export function secretValues({ metadata, spec }: ResourceOf<'EgressPolicy'>): string[] {
+  const secrets = spec.to.flatMap(({ credentials }) => credentials.map(({ from }) => from.secret));
+  return [...new Set(secrets.map(({ name, key }) => `${metadata.namespace}/${name}/${key}`))];
+}
+
+function signingOf({ region, service }: NonNullable<Credential['sigv4']>, { tls }: AllowListEntry) {
+  return { sigv4: { region, service, ...((tls?.originate || tls?.intercept) && { unsigned: true }) } };
+}
+
+function placeOf({ header, query, bearer, basic }: SecretCredential | Credential): Readonly<Record<string, unknown>> {
+  return {
+    ...(query === undefined ? { header: header?.toLowerCase() ?? 'authorization' } : { query }),
+    ...(bearer && { scheme: 'Bearer' }),
+    ...(basic && { scheme: 'Basic', user: basic.user }),
+  };
+}
+
+/** The requests that get it. */
+function concerning({ placeholder }: Pick<Credential, 'placeholder'>, { methods, paths }: Requests) {
+  return {
+    ...(placeholder !== undefined && { placeholder }),
+    ...(methods.length > 0 && { methods }),
+    ...(paths.length > 0 && { paths }),
+  };
 }
 
 interface Injected {

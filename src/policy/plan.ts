@@ -61,6 +61,8 @@ export interface PortPlan {
   readonly intercept?: boolean | undefined;
   readonly ca?: string | undefined;
   readonly certificate?: ClientCertificate | undefined;
+  /** What the gateway puts into its requests, as the annotation has it. */
+  readonly credentials?: readonly object[];
   /** Without any, every call is refused. */
   readonly rules: readonly Rule[];
   /** That what allowed it has ended, as a sentence; where no rule is left. */

@@ -290,3 +290,20 @@ spec: {hosts: [proxy.example], addresses: [240.200.0.1], resolution: DNS, ports:
     /hosts that are declared: write it in full/,
   );
 });
+
+test('a credential is said where the call gets it, and a missing Secret answers 503', () => {
+  const pays = policy(
+    'pays',
+    '{through: gateway, tls: {originate: true}, to: [{hosts: [api.example.com], credentials: [{bearer: true, from: {secret: {name: api, key: token}}}]}]}',
+  );
+  const secret = '\napiVersion: v1\nkind: Secret\nmetadata: {name: api, namespace: shop}\nstringData: {token: s3cret}\n---';
+  const told = (files: ReturnType<typeof mesh>) =>
+    JSON.stringify(explain(files, parseTarget('http://api.example.com/', { method: 'GET' }), { from: 'shop/web' }).trace);
+  const there = mesh(pays + secret);
+  assert.equal(ends(there, 'shop/web', 'http://api.example.com/'), 'web > istio-egressgateway: upstream');
+  assert.match(told(there), /puts credential shop\/api\/token into header authorization \(Bearer\)/);
+  assert.doesNotMatch(told(there), /s3cret/);
+  const missing = mesh(pays);
+  assert.equal(ends(missing, 'shop/web', 'http://api.example.com/'), 'web > istio-egressgateway: 503');
+  assert.match(told(missing), /no Secret gives the value of credential shop\/api\/token/);
+});

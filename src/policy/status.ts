@@ -2,6 +2,7 @@
 import { type Condition, conditionsFor } from '../api/condition.ts';
 import type { Finding } from '../lib/finding.ts';
 import { endOfPolicy, entriesOf, type Policy, startOfPolicy } from './entries.ts';
+import { secretValues } from './injection.ts';
 import { endText, type Plans, plansOf } from './plans.ts';
 
 /** One as the cluster has it: what of it is in force may be an earlier generation. */
@@ -18,12 +19,14 @@ export interface PolicyStatus<T extends PolicyObject> {
  * @param policies those that are valid, oldest first: of one that is not, the last version that was
  * @param errors of policies that are not valid
  * @param now ms since the epoch
+ * @param missing why a credential can not be had, by `NAMESPACE/NAME/KEY` of a Secret; undefined where it can
  */
 export function policyStatuses<T extends PolicyObject>(
   objects: readonly T[],
   policies: readonly Policy[],
   errors: readonly Finding[],
   now: number,
+  missing: (value: string) => string | undefined = () => undefined,
 ): PolicyStatus<T>[] {
   const plans = plansOf(policies, now);
   return objects.map((object) => {
@@ -31,7 +34,8 @@ export function policyStatuses<T extends PolicyObject>(
     const policy = policies.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
     const wrong = errors.filter(({ origin }) => origin.namespace === namespace && origin.name === name).map(({ message }) => message);
     const invalid = wrong.length > 0 ? wrong.join('\n') : policy ? undefined : 'it has not been read yet';
-    return { object, conditions: conditionsOf(object, policy, invalid, plans, now) };
+    const conditions = conditionsOf(object, policy, invalid, plans, now);
+    return { object, conditions: [...conditions, ...(policy ? resolved(policy, missing) : [])] };
   });
 }
 
@@ -58,6 +62,19 @@ function conditionsOf(
   // Of the generation that is in force.
   const inForce = conditionsFor(policy);
   return [accepted, expired(policy, now, inForce), compiled(policy, refused !== undefined, now, inForce)];
+}
+
+/** In the words of the Kubernetes Gateway API; of a policy with credentials alone. */
+function resolved(policy: Policy, missing: (value: string) => string | undefined): Condition[] {
+  const values = secretValues(policy);
+  if (values.length === 0) return [];
+  const problems = values.flatMap((value) => missing(value) ?? []);
+  const condition = conditionsFor(policy);
+  return [
+    problems.length > 0
+      ? condition('ResolvedRefs', false, 'RefNotFound', problems.join('\n'))
+      : condition('ResolvedRefs', true, 'ResolvedRefs', `Its credentials are there: ${values.join(', ')}.`),
+  ];
 }
 
 type Make = ReturnType<typeof conditionsFor>;

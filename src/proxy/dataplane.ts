@@ -32,6 +32,7 @@ import { type DataPlaneStatus, dataPlaneStatus } from './status.ts';
 import { endRefused } from './tcp/open-connections.ts';
 import { createTcpProxy } from './tcp/proxy.ts';
 import type { OpenConnection } from './tcp/settings.ts';
+import { credentialsIn } from './tls/credential-values.ts';
 import { MaterialStore } from './tls/material.ts';
 import type { Address } from './types.ts';
 
@@ -228,7 +229,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       random: () => Math.floor(random() * MAX_INTEGER),
       now,
       log,
-      credentials: contained?.credentials,
+      credentials: contained?.credentials ?? credentialsIn(store, log),
       admits,
     });
   }

@@ -6,6 +6,7 @@ import { prepareRequest } from '../http/prepare.ts';
 import { type DynamicMetadata, withMetadata } from '../http/rbac/subject.ts';
 import type { ClusterChoice, CompiledRoute, RouteTable } from '../http/routes/route.ts';
 import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { credentialValueSecret, isEmptyValue } from '../xds/injected-secrets.ts';
 import { originsOf } from '../xds/match/metadata.ts';
 import { forwardRequest } from './forward-request.ts';
 import type { HopContext } from './hop-options.ts';
@@ -166,6 +167,11 @@ function runFilters(hop: HttpHop, request: Valued, first: CompiledRoute | undefi
     }
     for (const text of injects?.texts ?? []) recorder.step('policy', '', text, route?.origins);
     if (injects) injected = injects.host;
+    const lacking = injects?.values.find(({ name }) => isEmptyValue(proxy.secret(credentialValueSecret(name))));
+    if (lacking && !options.representative) {
+      recorder.step('policy', '', `no Secret gives the value of credential ${lacking.name}`, route?.origins);
+      return answered(hop, head, route, lacking.lacking, undefined, marks);
+    }
     if (noted) metadata = withMetadata(metadata, noted);
     if (mark) marks.push(mark);
     const { share } = answer?.chance ?? { share: 0 };

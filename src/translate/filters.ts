@@ -22,6 +22,7 @@ import {
   HttpFilterSchema,
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { credentialsFilter } from '../xds/injected-secrets.ts';
 import { CREDENTIALS_FILTER, EXPLICIT_PROXY_FILTER } from '../xds/names.ts';
 import { accessLogs, logsWhenConnected } from './access-log.ts';
 import type { LoggedConfig } from './logging.ts';
@@ -61,14 +62,23 @@ export function explicitProxy(): ListenerFilter {
  * Behind those that decide who may ask, every HTTP connection has the same ones, in this order; the router ends the chain. What puts credentials in stands before
  * it, where calls get some; Envoy does not have it, and refuses the listener.
  */
-export function httpFilters(authorization: readonly HttpFilter[], injects: boolean): HttpFilter[] {
+export function httpFilters(authorization: readonly HttpFilter[], injects: Injects): HttpFilter[] {
   return [
     ...authorization,
     create(HttpFilterSchema, { name: FAULT_FILTER, configType: typedConfig(HTTPFaultSchema, {}) }),
     create(HttpFilterSchema, { name: CORS_FILTER, configType: typedConfig(CorsSchema, {}) }),
-    ...(injects ? [create(HttpFilterSchema, { name: CREDENTIALS_FILTER, configType: typedConfig(EmptySchema, {}) })] : []),
+    ...injectingFilter(injects),
     create(HttpFilterSchema, { name: 'envoy.filters.http.router', configType: typedConfig(RouterSchema, {}) }),
   ];
+}
+
+/** Whether calls get credentials, or the names in SDS of those that they get. */
+export type Injects = boolean | readonly string[];
+
+function injectingFilter(injects: Injects): HttpFilter[] {
+  if (injects === false) return [];
+  if (injects !== true) return [credentialsFilter(injects)];
+  return [create(HttpFilterSchema, { name: CREDENTIALS_FILTER, configType: typedConfig(EmptySchema, {}) })];
 }
 
 interface TcpTarget {

@@ -104,7 +104,7 @@ export function recording(given: ProxyIdentity, within: Mesh): Recording {
     if (name !== 'labels' && name !== 'addresses') field(name as keyof ProxyIdentity);
   };
   const view = watched(fields, noteField, () => {
-    for (const name of ['bindAddress', 'explicitProxy', 'countsBy'] as const) field(name);
+    for (const name of ['bindAddress', 'explicitProxy', 'countsBy', 'injects'] as const) field(name);
   });
   const registry: Registry = {
     ...mesh.registry,

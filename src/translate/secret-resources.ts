@@ -4,6 +4,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { credentialValue } from './credential-value.ts';
 import type { SecretRequest } from './secrets.ts';
 import { type BuiltSecret, type CredentialPlace, credentialCa, credentialCertificate, fileCertificate, fileRoot } from './secrets-build.ts';
 
@@ -19,7 +20,7 @@ export function secretResources(
     if (request.kind === 'identity') continue;
     const result = secretOf(request, namespace, snapshot);
     if ('secret' in result) secrets.push(result.secret);
-    else if ('origin' in request) report(unusable(request.origin, result.problem));
+    if (result.problem !== undefined && 'origin' in request) report(unusable(request.origin, result.problem));
   }
   return secrets.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
@@ -30,6 +31,8 @@ function secretOf(request: Exclude<SecretRequest, { kind: 'identity' }>, namespa
       return credentialCertificate(request.credentialName, credentialPlace(request.credentialName, namespace, request.origin), snapshot);
     case 'credential-ca':
       return credentialCa(request.credentialName, credentialPlace(request.credentialName, namespace, request.origin), snapshot);
+    case 'credential-value':
+      return credentialValue(request.value, snapshot);
     case 'file-certificate':
       return files.get([request], NO_INPUTS, () => ({
         secret: fileCertificate(request.name, request.certificatePath, request.keyPath),

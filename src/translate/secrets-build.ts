@@ -9,7 +9,8 @@ import type { DataSource } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Secret, SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { credentialCaSecretName, credentialSecretName } from './names.ts';
 
-export type BuiltSecret = { readonly secret: Secret } | { readonly problem: string };
+/** With both, the secret stands for one that can't be had. */
+export type BuiltSecret = { readonly secret: Secret; readonly problem?: string } | { readonly problem: string };
 
 /** Where a credential is. */
 export interface CredentialPlace {

@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Resource } from '../api/resource.ts';
 import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import { type SdsSecretConfig, SdsSecretConfigSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { credentialValueSecret } from '../xds/injected-secrets.ts';
 import { ROOT_SECRET, WORKLOAD_SECRET } from '../xds/names.ts';
 import { credentialCaSecretName, credentialSecretName, fileCertSecretName, fileRootSecretName, SYSTEM_ROOT_SECRET } from './names.ts';
 
@@ -18,6 +19,8 @@ export type SecretRequest = { readonly name: string } & (
       /** The object that asks for it. */
       readonly origin: Resource;
     }
+  /** The value of a credential that is put into requests: `NAMESPACE/NAME/KEY` of a Secret. */
+  | { readonly kind: 'credential-value'; readonly value: string; readonly origin: Resource }
   | { readonly kind: 'file-certificate'; readonly certificatePath: string; readonly keyPath: string }
   | { readonly kind: 'file-ca'; readonly path: string }
   /** The workload's own certificate, or the roots of the mesh: the mesh's CA gives both. */
@@ -32,6 +35,8 @@ export interface SecretReferences {
   credential(credentialName: string, origin: Resource): SdsSecretConfig;
   /** The CA of `credentialName`: the Secret `NAME-cacert` if there is one, else `ca.crt` or `cacert` of the Secret itself. */
   credentialCa(credentialName: string, origin: Resource): SdsSecretConfig;
+  /** Its name in SDS. What is missing comes as an empty value, so that nothing but the calls that need it waits for it. */
+  credentialValue(value: string, origin: Resource): string;
   /** Files that the data plane reads. */
   fileCertificate(certificatePath: string, keyPath: string): SdsSecretConfig;
   /** A file with CA certificates, and maybe one with revocations. */
@@ -56,6 +61,7 @@ export function secretReferences(ask: (request: SecretRequest) => void): SecretR
       reference({ name: credentialSecretName(credentialName), kind: 'credential', credentialName, origin }),
     credentialCa: (credentialName, origin) =>
       reference({ name: credentialCaSecretName(credentialName), kind: 'credential-ca', credentialName, origin }),
+    credentialValue: (value, origin) => reference({ name: credentialValueSecret(value), kind: 'credential-value', value, origin }).name,
     fileCertificate: (certificatePath, keyPath) =>
       reference({ name: fileCertSecretName(certificatePath, keyPath), kind: 'file-certificate', certificatePath, keyPath }),
     fileCa: (path) => reference({ name: fileRootSecretName(path), kind: 'file-ca', path }),

@@ -10,7 +10,10 @@ export const SALLYPORT_METADATA = 'sallyport';
  */
 export const EXPLICIT_PROXY_FILTER = 'sallyport.filters.listener.explicit_proxy';
 
-/** HTTP filter that puts credentials into requests, by what their virtual host says (`match/credentials.ts`). Its typed_config is a google.protobuf.Empty. */
+/**
+ * HTTP filter that puts credentials into requests, by what their virtual host says (`match/credentials.ts`). Its typed_config is a google.protobuf.Empty, or
+ * where values come over SDS a google.protobuf.Struct that names them (`injected-secrets.ts`).
+ */
 export const CREDENTIALS_FILTER = 'sallyport.filters.http.credentials';
 
 /** SDS names of Istio's own: the workload's certificate with its key, and the roots of the mesh. */

@@ -87,7 +87,7 @@ test('the canary is in none of the outputs, and nowhere that the command can loo
       },
     },
   );
-  assert.match(stdout, /statuses 200 302 200 502 200 200\nfound \[\], the control too\n/, stderr);
+  assert.match(stdout, /statuses 200 302 200 503 200 200\nfound \[\], the control too\n/, stderr);
   const came = world.requests.map(({ url = '', headers: { authorization = '' } }) => {
     if (url.startsWith('/redirect')) return url.endsWith(`key=${SECRET}`);
     return url.startsWith('/signed') ? authorization.startsWith('AWS4-HMAC-SHA256 Credential=AKID/') : authorization === `Bearer ${SECRET}`;

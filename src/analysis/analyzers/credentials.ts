@@ -2,6 +2,7 @@ import { bindMode } from '../../api/bind.ts';
 import type { ClientTlsSettings, ResourceOf } from '../../api/index.ts';
 import { CREDENTIALS, INTERCEPT } from '../../api/inject-credentials.ts';
 import { privateRanges } from '../../api/private-addresses.ts';
+import { isUnread } from '../../config/unread.ts';
 import { isNearRange } from '../../lib/special-address.ts';
 import { readRules } from '../../xds/match/credentials.ts';
 import type { Context } from '../context.ts';
@@ -28,8 +29,28 @@ export function credentials(context: Context): void {
         'SP1061',
         entry,
         ['metadata', 'annotations', own],
-        `${own} of ${host} holds where \`sallyport run --policy\` carries the calls, which has the values and mints the certificates. Anything else refuses them: the embedded engine with 502, or in the handshake, and Envoy takes no listener that has the filter.`,
+        `${own} of ${host} holds where \`sallyport run --policy\` carries the calls, which has the values and mints the certificates. Anything else refuses them: the embedded engine with 503, or in the handshake, and Envoy takes no listener that has the filter.`,
       );
+  }
+}
+
+/** IST0101: Secrets that EgressPolicies have credentials from, and that are not there. */
+export function policySecrets(context: Context): void {
+  for (const policy of context.of('EgressPolicy')) {
+    const { namespace } = policy.metadata;
+    for (const [i, { hosts, credentials }] of policy.spec.to.entries())
+      for (const [j, { from }] of credentials.entries()) {
+        const { name, key } = from.secret;
+        const secret = context.find('Secret', namespace, name);
+        if (secret ? secret.spec.data[key] : isUnread(context.snapshot, 'Secret', namespace, name)) continue;
+        const what = secret ? `Secret ${namespace}/${name} has no key ${key}` : `Secret ${namespace}/${name} does not exist`;
+        context.report(
+          'IST0101',
+          policy,
+          ['spec', 'to', i, 'credentials', j, 'from', 'secret', secret ? 'key' : 'name'],
+          `${what}: calls to ${hosts.join(', ')} that get it are refused (503). Create it with kubectl -n ${namespace} create secret generic ${name} --from-file=${key}.`,
+        );
+      }
   }
 }
 

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { ResourceOf } from '../../api/index.ts';
+import { isUnread } from '../../config/unread.ts';
 import { type Context, formatSelector } from '../context.ts';
 import { gatewayPods } from './gateway.ts';
 
@@ -15,7 +16,8 @@ export function gatewaySecrets(context: Context): void {
       const [, namespace = home, name = named] = (gateway.derivedFrom && /^kubernetes-gateway:\/\/([^/]+)\/([^/]+)$/.exec(named)) ?? [];
       const path = ['spec', 'servers', i, 'tls', 'credentialName'];
       const secret = context.find('Secret', namespace, name);
-      if (!secret && mayNotBeRead(context, namespace, name)) continue;
+      // That it can't be read is a finding of its own.
+      if (!secret && isUnread(context.snapshot, 'Secret', namespace, name)) continue;
       if (!secret) {
         context.report('IST0101', gateway, path, missing(context, name, namespace, gateway));
         continue;
@@ -31,13 +33,6 @@ export function gatewaySecrets(context: Context): void {
       }
     }
   }
-}
-
-/** That it is not there is not known then; that it can't be read is a finding of its own. */
-function mayNotBeRead({ snapshot }: Context, namespace: string, name: string): boolean {
-  return snapshot.findings.some(
-    ({ code, origin }) => code === 'SP0016' && origin.kind === 'Secret' && origin.namespace === namespace && origin.name === name,
-  );
 }
 
 function missing(context: Context, name: string, namespace: string, gateway: ResourceOf<'Gateway'>): string {

@@ -18,12 +18,6 @@ export function keepFromProxy({ proxies, isTold }: Via, allowed: readonly Allowe
       'usage',
       'credentials stand in the URL of --via, and the command sees the list of processes: write them into a file, --via-credentials FILE.',
     );
-  const asking = allowed.flatMap(({ injections = [] }) => injections).find(({ from }) => from.oauth2);
-  if (asking)
-    throw new SallyportError(
-      'usage',
-      `credential ${asking.name}: its token endpoint is asked directly (from.oauth2), and --via leaves no other way than the proxy: have a program ask it (from.command).`,
-    );
   const reached = [
     ...allowed.map(({ host, ports }) => ({ host, ports: ports.map(({ port }) => port) })),
     ...local.map(({ address, port }) => ({ host: address, ports: [port] })),

@@ -13,6 +13,7 @@ import { keepMemory } from '../../sandbox/privileges.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
+import type { OwnWay } from '../own-way.ts';
 import type { Asking } from './asking/asking.ts';
 import { callerOf } from './caller.ts';
 import { Calls, type CallsOptions } from './calls.ts';
@@ -36,6 +37,8 @@ export interface ContainedOptions {
   readonly mesh: LocalMeshOptions;
   readonly host: LocalMeshHost;
   readonly environment: Environment;
+  /** How requests of this program's own leave; without, directly. */
+  readonly way?: OwnWay | undefined;
   readonly strict: boolean;
   /** What the command must not see besides. */
   readonly hidden?: readonly HiddenFile[];
@@ -211,10 +214,10 @@ async function openLocalServices(
 }
 
 /** What holds them is loaded only where there are any. Rejects with what `openSecrets` throws. */
-async function secretsOf({ allowed, mesh, environment, say }: ContainedOptions): Promise<RunSecrets> {
+async function secretsOf({ allowed, mesh, environment, way, say }: ContainedOptions): Promise<RunSecrets> {
   if (!allowed.some(hasSecrets)) return { environment, hiddenFolders: [], close: () => undefined };
   const { openSecrets } = await import('./secrets.ts');
-  return openSecrets({ allowed, mesh, environment, say });
+  return openSecrets({ allowed, mesh, environment, way, say });
 }
 
 /** Where the routers of `up` are. */

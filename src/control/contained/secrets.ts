@@ -6,6 +6,7 @@ import { type Allowed, hasSecrets } from '../../policy/allow.ts';
 import { heldBy, type Injection } from '../../policy/injection.ts';
 import { keepMemory } from '../../sandbox/privileges.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
+import type { OwnWay } from '../own-way.ts';
 import { HeldCredentials, withoutCredentials } from './credentials/held.ts';
 import { foldersToHide, type HiddenFile } from './hidden-folders.ts';
 import { trustIn } from './trust.ts';
@@ -25,17 +26,19 @@ interface SecretsOptions {
   readonly allowed: readonly Allowed[];
   readonly mesh: LocalMeshOptions;
   readonly environment: Environment;
+  /** How requests of this program's own leave; without, directly. */
+  readonly way?: OwnWay | undefined;
   readonly say: (line: string) => void;
 }
 
 /** Throws `usage`, `credential-unhidden`, `path-not-found`. */
-export function openSecrets({ allowed, mesh, environment, say }: SecretsOptions): RunSecrets {
+export function openSecrets({ allowed, mesh, environment, way, say }: SecretsOptions): RunSecrets {
   const injections = allowed.flatMap((one) => one.injections ?? []);
   const intercepts = allowed.some(isIntercepted);
   refuseUnenforced(allowed, mesh);
   const hiddenFolders = foldersToHide([...injections.flatMap(heldIn), ...allowed.flatMap(keysOf)], environment);
   keepMemory();
-  const credentials = new HeldCredentials(injections, { environment, now: () => performance.now(), date: Date.now }, say);
+  const credentials = new HeldCredentials(injections, { environment, way, now: () => performance.now(), date: Date.now }, say);
   const minter = intercepts ? new InterceptionAuthority(Date.now()) : undefined;
   const trust = minter && trustIn(minter.certificate, environment);
   return {

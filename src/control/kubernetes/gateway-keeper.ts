@@ -25,6 +25,7 @@ import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/finding.ts';
 import { table } from '../../lib/table.ts';
 import { policyStatuses } from '../../policy/status.ts';
+import { credentialValue } from '../../translate/credential-value.ts';
 import { FIELD_MANAGER, Upkeep } from './upkeep.ts';
 
 /** What is kept of the Gateway API. */
@@ -218,7 +219,8 @@ function egressPolicyStatuses(snapshot: Snapshot, observed: ObservedObjects, fin
   const errors = snapshot.findings.filter(
     ({ level, origin, code }) => level === 'Error' && origin.kind === 'EgressPolicy' && code !== 'SP0018',
   );
-  const statuses = policyStatuses(objects, snapshot.list('EgressPolicy'), errors, snapshot.asOf ?? Date.now());
+  const missing = (value: string) => credentialValue(value, snapshot).problem;
+  const statuses = policyStatuses(objects, snapshot.list('EgressPolicy'), errors, snapshot.asOf ?? Date.now(), missing);
   return statuses.map(({ object, conditions }) => {
     const { namespace, name } = object.metadata;
     const about = findings.filter(({ origin }) => origin.kind === 'EgressPolicy' && origin.namespace === namespace && origin.name === name);

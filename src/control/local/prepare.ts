@@ -2,7 +2,7 @@ import type { MeshConfig } from '../../api/index.ts';
 import { Layered } from '../../config/layered.ts';
 import { localMesh, RouterAddresses } from '../../config/local-mesh.ts';
 import type { MeshInput } from '../../config/mesh-source.ts';
-import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
+import type { OfEngine, ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { Learning } from '../learning/learning.ts';
 import { allowingConfig, allowingSnapshot } from '../learning/recording.ts';
 import type { Prepared } from '../loop.ts';
@@ -16,7 +16,7 @@ export interface PrepareOptions {
   readonly options: Pick<LocalMeshOptions, 'routerAddress' | 'capturePort' | 'beside' | 'allowAll'>;
   readonly sidecar: ProxyIdentity;
   /** Of routers, as of the sidecar. */
-  readonly counted: Pick<ProxyIdentity, 'countsBy'>;
+  readonly counted: OfEngine;
   readonly learning: Learning | undefined;
   /** Changes the mesh's settings beyond what the files say. */
   readonly adjust: (config: MeshConfig) => MeshConfig;

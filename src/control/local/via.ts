@@ -7,6 +7,7 @@ import { isIp, parseRange } from '../../lib/ip.ts';
 import { PROXY_ENVIRONMENT } from '../../lib/proxy-environment.ts';
 import { readRegularText } from '../../lib/regular-file.ts';
 import { type ForwardProxies, forwardProxyName, forwardProxyResources } from '../../policy/forward-proxy.ts';
+import type { OwnWay } from '../own-way.ts';
 
 export interface ViaOptions {
   readonly via: readonly string[];
@@ -26,6 +27,8 @@ export interface Via {
   /** Beside the environment of this process: what proxies alone may read. */
   readonly environment: Readonly<Record<string, string>>;
   readonly adjust: (config: MeshConfig) => MeshConfig;
+  /** The same way, for requests of this program's own. */
+  readonly way: OwnWay;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -57,6 +60,7 @@ export function viaOf({ via, viaExcept, viaCredentials, viaCa }: ViaOptions, env
   };
   const { host, port } = forwardProxyName(given);
   return {
+    way: { proxies, tls: given.tls, authorization, except: except.map((each) => each.trim().toLowerCase()) },
     resources: forwardProxyResources(given)
       .map((document) => JSON.stringify(document))
       .join('\n---\n'),

@@ -45,6 +45,7 @@ test('a node in the form of Istio’s agent is a proxy', () => {
     serviceAccount: 'cart',
     addresses: ['10.1.2.3', 'fd00::3'],
     locality: 'eu/b',
+    injects: false,
   });
   assert.deepEqual(proxyOf({ id: ID }).addresses, ['10.1.2.3']);
 });

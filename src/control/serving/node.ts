@@ -45,6 +45,7 @@ export function proxyOfNode(node: NodeParts): ProxyIdentity {
     addresses,
     locality: [region, zone, subZone].filter(Boolean).join('/'),
     ...countsBy(node),
+    ...(textOf(COUNTS_BY, metadata) === 'embedded' ? {} : { injects: false }),
   };
   const kept = JSON.stringify(proxy).length;
   if (kept > MOST_KEPT)

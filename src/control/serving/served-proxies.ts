@@ -206,7 +206,7 @@ export class ServedProxies {
   }
 }
 
-/** Nodes that say the same of themselves are one proxy. */
-function keyOf({ type, name, namespace, labels, serviceAccount, addresses, locality }: ProxyIdentity): string {
-  return JSON.stringify([type, namespace, name, serviceAccount, addresses, locality, Object.entries(labels).sort()]);
+/** Nodes that say the same of themselves, and run on the same engine, are one proxy. */
+function keyOf({ type, name, namespace, labels, serviceAccount, addresses, locality, countsBy, injects }: ProxyIdentity): string {
+  return JSON.stringify([type, namespace, name, serviceAccount, addresses, locality, Object.entries(labels).sort(), countsBy, injects]);
 }

@@ -19,10 +19,12 @@ function judged(sallyport: { readonly bind?: JsonValue; readonly credentials?: J
 }
 
 test('a request of a bound host gets its credential, and says so without its value', () => {
-  assert.deepEqual(judged({ bind: BOUND, credentials: RULES }).injects, {
-    host: 'api.example',
-    texts: ['puts credential c into header x-key as the request leaves for api.example'],
-  });
+  const { host, texts, values = [] } = judged({ bind: BOUND, credentials: RULES }).injects ?? {};
+  assert.deepEqual([host, texts], ['api.example', ['puts credential c into header x-key as the request leaves for api.example']]);
+  assert.deepEqual(
+    values.map(({ name, lacking }) => `${name} ${lacking.status} ${lacking.body}`),
+    ['c 503 sallyport: refused: the credential c for api.example (header x-key) cannot be had'],
+  );
   for (const none of [judged({ bind: BOUND }), judged({ bind: BOUND, credentials: RULES }, 'GET', 'x-key', 'mine')])
     assert.deepEqual([none.injects, none.answer], [undefined, undefined]);
 });

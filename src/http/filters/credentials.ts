@@ -45,7 +45,8 @@ export class CredentialsFilter implements HttpFilter {
     }
     const { rules, host } = found;
     const texts = rules.map((rule) => `puts credential ${rule.name} into ${placeText(rule)} as the request leaves for ${host}`);
-    return { ...PASS, injects: { host, texts } };
+    const values = rules.map((rule) => ({ name: rule.name, lacking: lackingReply(rule, host) }));
+    return { ...PASS, injects: { host, texts, values } };
   }
 
   run(stream: FilterStream): FilterStatus {
@@ -98,7 +99,7 @@ function gather(stream: FilterStream, rules: readonly CredentialRule[], host: st
     let status: FilterStatus = 'stop';
     stream.credential(rule.name, host, (value: Redacted | undefined) => {
       if (value === undefined) {
-        stream.reply(credentialReply(502, 'unavailable', `the credential ${rule.name} for ${host} (${placeText(rule)}) cannot be had`));
+        stream.reply(lackingReply(rule, host));
         return;
       }
       payloadFor(stream, rule, (payload) => {
@@ -133,6 +134,11 @@ export function strayReply(injected: readonly Destined[], cluster: Cluster): Loc
 export function exposedReply(injected: readonly Destined[], cluster: Cluster, ip: string): LocalReply | undefined {
   const why = addressRefusal(injected, cluster, ip);
   return why === undefined ? undefined : credentialReply(403, 'refused', why);
+}
+
+/** The answer to a request whose credential can not be had. */
+function lackingReply(rule: CredentialRule, host: string): LocalReply {
+  return credentialReply(503, 'unavailable', `the credential ${rule.name} for ${host} (${placeText(rule)}) cannot be had`);
 }
 
 /** @param what one word, and why: a clause that holds no value */

@@ -78,6 +78,8 @@ export interface Injects {
   readonly host: string;
   /** What goes where, as clauses. */
   readonly texts: readonly string[];
+  /** Each credential by the name of its rule, with the answer where its value can not be had. */
+  readonly values: readonly { readonly name: string; readonly lacking: LocalReply }[];
 }
 
 export const PASS: Judgement = { delay: undefined, answer: undefined, mark: undefined };

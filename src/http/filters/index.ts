@@ -1,5 +1,5 @@
 /** The HTTP filters of a connection manager, by the types that xDS knows them by: the only place that tells filters apart. */
-import { EmptySchema } from '@bufbuild/protobuf/wkt';
+import { EmptySchema, StructSchema } from '@bufbuild/protobuf/wkt';
 import { SallyportError } from '../../lib/errors.ts';
 import { CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { ExtAuthzSchema } from '../../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
@@ -39,6 +39,7 @@ const REGISTRY: ReadonlyMap<string, Compile> = new Map<string, Compile>([
   [RBACSchema.typeName, (config, where) => new RbacFilter(config.name, unpack(anyOf(config), RBACSchema, where), where)],
   [CorsSchema.typeName, ({ name }) => new CorsFilter(name)],
   [EmptySchema.typeName, ({ name }, where) => ownFilter(name, where)],
+  [StructSchema.typeName, ({ name }, where) => ownFilter(name, where)],
   // The cluster resolves the name when it is asked for a host; there is nothing to wait for here.
   ['envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig', () => undefined],
   // Read with the connection manager's options.

@@ -12,6 +12,7 @@ import { listenerAccessLogs } from '../access-log.ts';
 import { type Authorization, authorization } from '../authorization/filters.ts';
 import type { TranslateContext } from '../context.ts';
 import { proxyProtocol, tcpProxy, tlsInspector } from '../filters.ts';
+import { injectionAt, reportRefusedInjection } from '../gateway-injection.ts';
 import { type GatewayPort, type GatewayServer, gatewayPorts } from '../gateways.ts';
 import { MESH_ALPN } from '../mesh-tls.ts';
 import { metadataOf } from '../metadata.ts';
@@ -164,13 +165,20 @@ function httpsChain(context: TranslateContext, entry: GatewayServer, authorized:
   const { server, serverNames, gateway, routeName, bind, port } = entry;
   const { config } = context.mesh;
   const statPrefix = server.name || `outbound_${bind || WILDCARD}_${port}`;
+  const injection = injectionAt(context, gateway, server);
+  if (injection?.refusal !== undefined) reportRefusedInjection(context, gateway, injection.refusal);
+  const values = injection && injection.refusal === undefined ? injection.values : [];
   const build = () =>
     made(({ secrets }) => {
-      const filter = httpConnectionManager(config, { side: 'gateway', statPrefix, routes: routeName, authorization: authorized });
+      const injects = values.length > 0 && values.map((value) => secrets.credentialValue(value, gateway));
+      const filter = httpConnectionManager(config, { side: 'gateway', statPrefix, routes: routeName, authorization: authorized, injects });
       const transportSocket = downstreamTls(secrets, config, entry);
       return chain({ serverNames, filters: [filter], transportSocket, metadata: originMetadata(gateway) });
     });
-  return take(kept.https.get([config, gateway, server], [statPrefix, routeName, ...serverNames, ...authorized], build), context);
+  return take(
+    kept.https.get([config, gateway, server], [statPrefix, routeName, values.join(), ...serverNames, ...authorized], build),
+    context,
+  );
 }
 
 function serverChains(context: TranslateContext, entry: GatewayServer, authorized: Authorization['http']): readonly Chain[] {

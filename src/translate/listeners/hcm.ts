@@ -12,7 +12,7 @@ import {
   type HttpFilter,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { accessLogs } from '../access-log.ts';
-import { HTTP_CONNECTION_MANAGER, httpFilters } from '../filters.ts';
+import { HTTP_CONNECTION_MANAGER, httpFilters, type Injects } from '../filters.ts';
 import { toDuration, typedConfig } from '../proto.ts';
 import { tracingSettings } from '../tracing-settings.ts';
 
@@ -26,8 +26,7 @@ interface HttpConnectionOptions {
   readonly routes: string | RouteConfiguration;
   /** The filters that decide who may ask. */
   readonly authorization: readonly HttpFilter[];
-  /** Some of the calls get credentials. */
-  readonly injects?: boolean;
+  readonly injects?: Injects;
 }
 
 /** What Istio calls itself towards clients; a sidecar's outbound side leaves Envoy's own name. */

@@ -1,7 +1,7 @@
 /** The routes of a gateway's HTTP servers. */
 import { create } from '@bufbuild/protobuf';
 import type { ResourceOf } from '../../api/index.ts';
-import type { Resource } from '../../api/resource.ts';
+import { type Resource, resourceText } from '../../api/resource.ts';
 import { Arrangement } from '../../lib/arrangement.ts';
 import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import {
@@ -10,10 +10,13 @@ import {
   VirtualHostSchema,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { type BindingJson, bindingFor } from '../binding.ts';
 import type { TranslateContext } from '../context.ts';
+import { type GatewayInjection, injectionAt } from '../gateway-injection.ts';
 import type { GatewayServer } from '../gateways.ts';
 import { metadataOf } from '../metadata.ts';
 import { MemberPhase } from '../phase.ts';
+import { refusingHost } from './defaults.ts';
 import { intersectHosts } from './host-sets.ts';
 import { type LazyRoutes, routesOf } from './kept.ts';
 import { isCatchAll } from './match.ts';
@@ -35,8 +38,14 @@ interface Claim {
 export function gatewayRoutes(context: TranslateContext, name: string, servers: readonly GatewayServer[]): RouteConfiguration {
   const claims = servers.flatMap((server) => claimsOf(context, server));
   const { gateway, server } = servers[0]!;
+  const injects = (host: string) => injectsOf(context, servers, host);
   const byHost = kept.byHost.get([gateway, server, context.proxy.namespace], NO_INPUTS, () => new Arrangement(hasHostOf, placesByHost));
-  const virtualHosts = byHost.of(claims).map((places) => virtualHost(places.map((place) => claims[place]!)));
+  const virtualHosts = byHost.of(claims).map((places) =>
+    virtualHost(
+      places.map((place) => claims[place]!),
+      injects,
+    ),
+  );
   return routeConfiguration(name, virtualHosts.length > 0 ? virtualHosts : [noRoutes(servers[0]!)]);
 }
 
@@ -108,13 +117,41 @@ function hostsFor({ hosts }: GatewayServer, { metadata }: ResourceOf<'VirtualSer
   });
 }
 
-/** `claims` are all for one host, one at least. */
-function virtualHost(claims: readonly Claim[]): VirtualHost {
-  return kept.hosts.get([claims[0]!], claims, () => buildHost(claims));
+interface Injects {
+  readonly injection: GatewayInjection;
+  readonly bind: BindingJson | undefined;
 }
 
-function buildHost(claims: readonly Claim[]): VirtualHost {
+/** What is put into requests for a host; its servers share a name, and with that a Gateway, only where nothing is put in. */
+function injectsOf(context: TranslateContext, [first]: readonly GatewayServer[], host: string): Injects | undefined {
+  const { gateway, server } = first!;
+  const injection = injectionAt(context, gateway, server);
+  return injection && { injection, bind: bindingFor(context.scope.serviceFor(host), context.mesh.config) };
+}
+
+/** `claims` are all for one host, one at least. */
+function virtualHost(claims: readonly Claim[], injectsOf: (host: string) => Injects | undefined): VirtualHost {
   const { host } = claims[0]!;
+  const injects = injectsOf(host);
+  return kept.hosts.get([claims[0]!], [injects?.injection, injects?.bind, ...claims], () => buildHost(claims, injects));
+}
+
+/** Routes of others could lead a request with the credential elsewhere, or to another path. */
+function strayRule({ rule }: Claim): boolean {
+  return rule !== undefined && rule.resource.derivedFrom?.kind !== 'EgressPolicy';
+}
+
+function refusalFor({ injection }: Injects, claims: readonly Claim[]): string | undefined {
+  const stray = claims.find(strayRule)?.rule?.resource;
+  return (
+    injection.refusal ??
+    (stray && `credentials are put into calls to this host, and ${resourceText(stray)} has routes of its own for it at the gateway`)
+  );
+}
+
+function buildHost(claims: readonly Claim[], injects?: Injects): VirtualHost {
+  const { host } = claims[0]!;
+  const refusal = injects && refusalFor(injects, claims);
   const rules = claims.flatMap(({ rule }) => rule ?? []);
   // VirtualServices, which decide, before Gateways.
   const origins = new Set<Resource>([...rules.map(({ resource }) => resource), ...claims.map(({ gateway }) => gateway)]);
@@ -124,9 +161,13 @@ function buildHost(claims: readonly Claim[]): VirtualHost {
     domains: [host],
     requireTls: requireTls ? VirtualHost_TlsRequirementType.ALL : VirtualHost_TlsRequirementType.NONE,
     includeRequestAttemptCount: true,
-    metadata: metadataOf({ origins: [...origins] }),
+    metadata: metadataOf({
+      origins: [...origins],
+      ...(refusal === undefined ? { bind: injects?.bind, credentials: injects?.injection.rules } : { refusal }),
+    }),
   };
   return virtualHostOf(init, () => {
+    if (refusal !== undefined) return refusingHost(init.name, `sallyport: refused: ${refusal}`).routes;
     const all = rules.flatMap(({ routes }) => routes.read());
     return [...all.filter((route) => !isCatchAll(route)), ...all.filter(isCatchAll)];
   });

@@ -4,6 +4,7 @@ import type { Cluster } from '../gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { TransportSocket } from '../gen/envoy/config/core/v3/base_pb.js';
 import type { FilterChain } from '../gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../gen/envoy/config/listener/v3/listener_pb.js';
+import { injectedSecrets } from '../injected-secrets.ts';
 import type { XdsResources } from '../resources.ts';
 import { secretsOf } from '../secret-references.ts';
 import type { Entries } from './received.ts';
@@ -53,7 +54,7 @@ export function leftToAgent({ clusters, listeners }: Pick<XdsResources, 'cluster
 function secretsIn(message: Message): readonly Sourced[] {
   let names = secrets.get(message);
   if (!names) {
-    names = socketsOf(message as Cluster | Listener).flatMap(sourcedIn);
+    names = [...socketsOf(message as Cluster | Listener).flatMap(sourcedIn), ...credentialsIn(message as Cluster | Listener)];
     secrets.set(message, names);
   }
   return names;
@@ -62,8 +63,16 @@ function secretsIn(message: Message): readonly Sourced[] {
 function socketsOf(message: Cluster | Listener): (TransportSocket | undefined)[] {
   if (message.$typeName === 'envoy.config.cluster.v3.Cluster')
     return [message.transportSocket, ...message.transportSocketMatches.map(({ transportSocket }) => transportSocket)];
-  const chains: (FilterChain | undefined)[] = [...message.filterChains, message.defaultFilterChain];
-  return chains.map((chain) => chain?.transportSocket);
+  return chainsOf(message).map(({ transportSocket }) => transportSocket);
+}
+
+function credentialsIn(message: Cluster | Listener): Sourced[] {
+  if (message.$typeName === 'envoy.config.cluster.v3.Cluster') return [];
+  return chainsOf(message).flatMap((chain) => injectedSecrets(chain).map((name) => ({ name, source: 'control plane' as const })));
+}
+
+function chainsOf({ filterChains, defaultFilterChain }: Listener): readonly FilterChain[] {
+  return defaultFilterChain ? [...filterChains, defaultFilterChain] : filterChains;
 }
 
 function sourcedIn(socket: TransportSocket | undefined): Sourced[] {

@@ -28,6 +28,7 @@ test('what is bound is read; what is not understood of it is enforced, and allow
 });
 
 const A = { hosts: ['a.example', '*.b.example'], ports: [80, 443] };
+const ONE = { hosts: ['a.example'], ports: [80] };
 const AT = { ...A, addresses: ['192.0.2.0/24', '2001:db8::/64'] };
 
 /** The binding, the call, and what disagrees with what; undefined where all agrees. */
@@ -37,6 +38,22 @@ const CALLS: Readonly<Record<string, readonly [JsonValue, Partial<BoundCall>, st
   'a name of a declared wildcard': [A, host('x.b.example'), undefined],
   'a name that is not declared': [A, host('c.example'), 'Host c.example and the declared host a.example, *.b.example disagree'],
   'an SNI that is not declared': [A, { serverName: 'c.example' }, 'SNI c.example and the declared host a.example, *.b.example disagree'],
+  'the one declared name': [ONE, { ...host('a.example', 80), asked: 'a.example', serverName: 'a.example' }, undefined],
+  'the one declared name, and another port': [
+    ONE,
+    host('a.example', 81),
+    'port 81 of the Host and the declared ports of a.example disagree',
+  ],
+  'the one declared name, and another SNI': [
+    ONE,
+    { ...host('a.example'), serverName: 'b.example' },
+    'Host a.example and SNI b.example disagree',
+  ],
+  'the one declared name, where another was asked for': [
+    ONE,
+    { ...host('a.example'), asked: 'b.example' },
+    'Host a.example and the destination asked for b.example disagree',
+  ],
   'nothing is said': [A, {}, undefined],
   'two names that are both declared': [
     A,

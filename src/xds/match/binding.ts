@@ -84,6 +84,7 @@ export function nameDialled({ hosts }: Binding, said: readonly (string | undefin
 
 /** The first two things that disagree, or undefined: names with each other, names with the declared hosts, addresses, ports. */
 export function disagreement(binding: Binding, call: BoundCall): Disagreement | undefined {
+  if (saysTheHost(binding, call)) return undefined;
   const { asked, serverName, authority, dialled } = call;
   const named: readonly Named[] = [
     ...(asked === undefined ? [] : [{ what: 'the destination asked for', name: plainName(asked) }]),
@@ -96,6 +97,15 @@ export function disagreement(binding: Binding, call: BoundCall): Disagreement | 
     portDisagrees(binding, authority?.port ?? 0, dialled?.port) ??
     (binding.needsServerName && serverName === '' && !authority ? { what: 'TLS without SNI', with: declared(binding) } : undefined)
   );
+}
+
+/** Most calls, at a look: all names are the one declared host as it is written. Of one that dialled an address more has to agree. */
+function saysTheHost({ hosts, ports }: Binding, { asked, serverName, authority, dialled }: BoundCall): boolean {
+  const [host] = hosts;
+  if (host === undefined || hosts.length > 1 || dialled !== undefined || authority?.host !== host) return false;
+  if ((asked !== undefined && asked !== host) || (serverName && serverName !== host)) return false;
+  // An address, whose notations differ, ends with a digit or has a colon.
+  return (authority.port === 0 || ports.includes(authority.port)) && /^[^*:]*[a-z]$/.test(host);
 }
 
 interface Named {

@@ -125,7 +125,7 @@ test('keys that cannot be read close, and nothing of them is said', { skip }, as
       ],
     },
   );
-  assert.deepEqual([said, stdout], [[], '502\n502\n502\n'], stderr);
+  assert.deepEqual([said, stdout], [[], '503\n503\n503\n'], stderr);
   assert.match(stderr, /#1 cannot be had.* the file .* holds no keys: write JSON with AccessKeyId and SecretAccessKey/);
   assert.match(stderr, /#2 cannot be had.* the output of printf has expired/);
   assert.match(stderr, /#3 cannot be had.* the output of printf holds no keys/);

@@ -71,7 +71,7 @@ test('a file is read anew when it is replaced; one that is gone closes, and name
   );
   assert.match(
     stdout,
-    /ok\n200\nok\n200\nsallyport: refused: the credential api\.example#1 for api\.example \(header x-key\) cannot be had502\n/,
+    /ok\n200\nok\n200\nsallyport: refused: the credential api\.example#1 for api\.example \(header x-key\) cannot be had503\n/,
   );
   assert.match(stderr, /credential api\.example#1 cannot be had, so calls that need it are refused: the file .* cannot be read: ENOENT/);
   assert.match(stderr, /refused api\.example:\d+ \(curl, pid \d+\): credential_unavailable\{/);
@@ -97,11 +97,6 @@ test('a token by OAuth 2.0: asked for once outside, by a client whose secret the
   );
   assert.deepEqual(asked, [`POST Basic ${btoa(`me:${SECRET}`)}`]);
   assert.match(stdout, /^(?:ok\n){3}(?!.*canary)/);
-  const { stderr: refused } = await world.run('true', {
-    entries: [{ credentials: [{ bearer: true, from: { oauth2 } }] }],
-    options: ['--via', 'http://127.0.0.1:3128'],
-  });
-  assert.match(refused, /api\.example#1: its token endpoint is asked directly/);
 });
 
 test('a redirect that repeats a parameter does not tell it, and where it leads gets none', { skip }, async (t) => {
@@ -206,5 +201,5 @@ test('a route that leads elsewhere, and a host that names another’s credential
   });
   assert.equal(world.requests.length, 0, stderr);
   assert.match(stdout, /the request is led to another destination than api\.example, which its credential is for 403\n/);
-  assert.match(stdout, /the credential api\.example#1 for other\.example \(header x-key\) cannot be had 502\n/);
+  assert.match(stdout, /the credential api\.example#1 for other\.example \(header x-key\) cannot be had 503\n/);
 });

@@ -166,3 +166,43 @@ test('what cannot be meant is refused before anything runs', { skip }, async (t)
     assert.ok(!stderr.includes('secret'));
   }
 });
+
+test('a token is asked for through the proxy, like everything else, by who verifies the endpoint', { skip }, async (t) => {
+  const it = await world(t);
+  const asked: string[] = [];
+  const pem = (name: string) => readFileSync(join(it.folder, name), 'utf8');
+  const server = createHttpsServer({ cert: pem('www.crt'), key: pem('www.key') }, ({ headers, url }, response) => {
+    asked.push(`${url} ${headers.authorization}`);
+    response.end(url === '/token' ? JSON.stringify({ access_token: 'canary-token', token_type: 'Bearer', expires_in: 3600 }) : 'there');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const squid = await startSquid(t, [NAME], PASSWORD);
+  const ca = join(it.folder, 'ca.crt');
+  const policy = join(it.folder, 'list.yaml');
+  const write = (trusted: string | undefined) => {
+    const oauth2 = {
+      tokenEndpoint: `https://${NAME}:${port}/token`,
+      clientId: 'me',
+      clientSecret: { environment: 'CLIENT_SECRET' },
+      ca: trusted,
+    };
+    const credentials = [{ bearer: true, from: { oauth2 } }];
+    writeFileSync(policy, JSON.stringify({ allow: [{ host: NAME, ports: [port], tls: { intercept: true, ca }, credentials }] }));
+  };
+  const options = ['--via', `http://127.0.0.1:${squid.port}`, '--via-credentials', it.credentials, '--policy', policy];
+  const run = () =>
+    runSandboxed(t, USER, ['sh', '-c', `curl -sS https://${NAME}:${port}/one`], { options, environment: { CLIENT_SECRET: 's3cret' } });
+  write(ca);
+  const { stdout, stderr } = await run();
+  assert.equal(stdout, 'there', stderr);
+  assert.deepEqual(asked, [`/token Basic ${btoa('me:s3cret')}`, '/one Bearer canary-token']);
+  write(undefined);
+  const unverified = await run();
+  assert.match(unverified.stderr, /the token endpoint https:.*: through the proxy 127\.0\.0\.1:\d+: /);
+  assert.match(unverified.stdout, /cannot be had/);
+  assert.equal(asked.length, 2, 'nothing is sent to whoever has not shown who it is');
+  assert.deepEqual([...new Set(await squid.stop())], [`CONNECT ${NAME}:${port} 200 user`]);
+});

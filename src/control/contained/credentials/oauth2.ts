@@ -1,9 +1,10 @@
 /** Access tokens by OAuth 2.0's client credentials (RFC 6749 §4.4). */
-import type { IncomingMessage, RequestOptions } from 'node:http';
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import { messageOf } from '../../../lib/errors.ts';
 import { readRegularFile } from '../../../lib/regular-file.ts';
 import type { Injection } from '../../../policy/injection.ts';
 import { boundedText, failureText, roots } from '../../own-requests.ts';
+import { leavesThrough, type OwnWay, tunnelTo } from '../../own-way.ts';
 import { FAILED_MS, type Obtained, remembered } from './remembered.ts';
 import { DEFAULT_TTL_MS, MARGIN_MS, MOST_BYTES, objectIn, type Source, type SourceOptions, valueOf } from './value.ts';
 
@@ -14,7 +15,7 @@ const TIMEOUT_MS = 10_000;
 const RENEW_BEFORE_MS = 60_000;
 
 /** @param secret of the client, asked for at each request for a token */
-export function oauth2Source(settings: OAuth2, secret: Source, { now, signal }: SourceOptions): Source {
+export function oauth2Source(settings: OAuth2, secret: Source, { now, signal, way }: SourceOptions): Source {
   const where = `the token endpoint ${settings.tokenEndpoint}`;
   const failed = (problem: string): Obtained => ({ value: { problem }, lifeMs: FAILED_MS });
   return remembered((done) => {
@@ -24,7 +25,7 @@ export function oauth2Source(settings: OAuth2, secret: Source, { now, signal }: 
         return;
       }
       const asked = now();
-      ask(settings, value.revealText(), signal).then(
+      ask(settings, value.revealText(), signal, way).then(
         (answer) => done(answered(answer, where, now() - asked)),
         (error: unknown) => done(failed(`${where}: ${messageOf(error)}`)),
       );
@@ -38,25 +39,35 @@ interface Answer {
 }
 
 /** Rejects with a reason that holds nothing of what was sent. A redirect is an answer like any other: nothing goes elsewhere. */
-async function ask(settings: OAuth2, secret: string, ending: AbortSignal): Promise<Answer> {
-  const url = new URL(settings.tokenEndpoint);
-  const { headers, body } = tokenRequest(settings, secret);
+async function ask(settings: OAuth2, secret: string, ending: AbortSignal, way: OwnWay | undefined): Promise<Answer> {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const options: RequestOptions = { method: 'POST', headers, agent: false, signal: AbortSignal.any([timeout, ending]) };
-  const request =
-    url.protocol === 'https:'
-      ? process
-          .getBuiltinModule('node:https')
-          .request(url, { ...options, ca: settings.ca === undefined ? roots() : readRegularFile(settings.ca) }, resolve)
-      : process.getBuiltinModule('node:http').request(url, options, resolve);
-  request.on('error', reject).end(body);
+  const signal = AbortSignal.any([timeout, ending]);
   try {
-    const response = await promise;
+    const response = await post(settings, secret, signal, way);
     return { status: response.statusCode ?? 0, text: await boundedText(response, MOST_BYTES) };
   } catch (error) {
     throw new Error(failureText(error, timeout, TIMEOUT_MS), { cause: error });
   }
+}
+
+async function post(settings: OAuth2, secret: string, signal: AbortSignal, way: OwnWay | undefined): Promise<IncomingMessage> {
+  const url = new URL(settings.tokenEndpoint);
+  const { headers, body } = tokenRequest(settings, secret);
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const options: RequestOptions = { method: 'POST', headers, signal };
+  const sent = (request: ClientRequest) => request.on('error', reject).end(body);
+  if (url.protocol !== 'https:') {
+    sent(process.getBuiltinModule('node:http').request(url, { ...options, agent: false }, resolve));
+    return promise;
+  }
+  const { request } = process.getBuiltinModule('node:https');
+  const ca = settings.ca === undefined ? roots() : readRegularFile(settings.ca);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (way && leavesThrough(way, host)) {
+    const socket = await tunnelTo(way, { host, port: Number(url.port) || 443, ca }, signal);
+    sent(request(url, { ...options, createConnection: () => socket }, resolve));
+  } else sent(request(url, { ...options, agent: false, ca }, resolve));
+  return promise;
 }
 
 /** As RFC 6749 §4.4.2 has it, the client authenticated by §2.3.1. */

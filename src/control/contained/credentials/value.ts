@@ -1,5 +1,7 @@
 /** The value of a credential, and who is asked for it. */
+import { fieldValue } from '../../../lib/field-value.ts';
 import { Redacted } from '../../../lib/redacted.ts';
+import type { OwnWay } from '../../own-way.ts';
 
 /** A value, or why there is none: a clause that holds nothing of what was read. */
 export type Value = Redacted | { readonly problem: string };
@@ -16,6 +18,8 @@ export interface SourceOptions {
   readonly now: () => number;
   /** Milliseconds since the epoch, by which outputs say when they expire. */
   readonly date: () => number;
+  /** How requests of this program's own leave; without, directly. */
+  readonly way?: OwnWay | undefined;
   /** Ends commands that run. */
   readonly signal: AbortSignal;
 }
@@ -35,10 +39,8 @@ export function objectIn(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** One line of printable ASCII, as header fields take it; a line end behind it is the editor's. */
+/** As header fields take it. */
 export function valueOf(text: string, where: string): Value {
-  const value = text.replace(/\r?\n$/, '');
-  if (value === '') return { problem: `${where} is empty` };
-  if (!/^[\x20-\x7e]*$/.test(value)) return { problem: `${where} holds other characters than printable ASCII in one line` };
-  return new Redacted(Buffer.from(value, 'latin1'));
+  const value = fieldValue(text);
+  return 'problem' in value ? { problem: `${where} ${value.problem}` } : new Redacted(Buffer.from(value.text, 'latin1'));
 }
