@@ -18,6 +18,7 @@ const SERVERS: Readonly<Record<string, string>> = {
   'sandbox/listeners.ts': 'opens sockets and hands them over; nothing is accepted',
   'sandbox/ports.ts': 'services of this machine and servers of the command, by ports that the user named; they end with the run',
   'demo/outside.ts': 'the servers that the demonstration calls, on loopback while it runs',
+  'kube/capture-check.ts': 'on loopback of a pod of which nothing else runs yet: few connections, nothing read, all closed after 3 s',
   'lib/free-port.ts': 'finds a free port; nothing is accepted',
 };
 

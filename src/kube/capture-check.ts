@@ -8,6 +8,8 @@ import type { CaptureSettings } from './capture/rules.ts';
 
 /** Rules lead a call to this pod at once. */
 const ARRIVES_MS = 3000;
+/** One is awaited; nothing else of the pod runs yet. */
+const MOST_CONNECTIONS = 8;
 /** There is no way to where it was to go, so that nothing gets out there. */
 const NO_WAY = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT']);
 
@@ -38,6 +40,7 @@ function missing(what: string): SallyportError {
 
 async function call({ ip, port, arrives }: Probe): Promise<Outcome> {
   const server = createServer();
+  server.maxConnections = MOST_CONNECTIONS;
   const accepted: Socket[] = [];
   const taken = await new Promise<boolean>((resolve, reject) => {
     server.once('error', (error) =>
