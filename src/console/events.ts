@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FlowFilter } from '../flows/filter.ts';
 import type { FlowRecord, Recorded } from './flow-record.ts';
 import { HEADERS } from './replies.ts';
+import type { Visitor } from './visitors.ts';
 
 /** A reader that is behind by more characters than this loses calls, and is told how many. */
 const MOST_BEHIND = 1024 * 1024;
@@ -20,14 +21,19 @@ const MOST_PAST = 2_000;
 /** What is told besides calls: name and data of each event. */
 export type News = readonly (readonly [event: string, data: unknown])[];
 
+/** Much may change at once: it is told together, so often, ms. */
+const TELL_MS = 100;
+
 export class Events {
   /** Numbers of another process mean nothing here. */
   readonly #epoch = randomBytes(4).toString('hex');
   readonly #record: FlowRecord | undefined;
-  readonly #news: () => News;
+  readonly #news: (guest: Visitor | undefined) => News;
+  #telling: NodeJS.Timeout | undefined;
   readonly #streams = new Set<Stream>();
 
-  constructor(record: FlowRecord | undefined, news: () => News) {
+  /** @param news for whom, where people are told apart: the same for those of the same name who see the same */
+  constructor(record: FlowRecord | undefined, news: (guest: Visitor | undefined) => News) {
     this.#record = record;
     this.#news = news;
   }
@@ -38,22 +44,36 @@ export class Events {
 
   /** There is news. */
   changed(): void {
-    if (this.#streams.size === 0) return;
-    const text = this.#newsText();
-    for (const stream of this.#streams) stream.send(text);
+    if (this.#streams.size === 0 || this.#telling) return;
+    this.#telling = setTimeout(() => this.#tell(), TELL_MS).unref();
   }
 
-  /** @param after the id of the last event that was seen */
-  open(request: IncomingMessage, response: ServerResponse, filter: FlowFilter, after: string | undefined): void {
+  #tell(): void {
+    this.#telling = undefined;
+    const texts = new Map<string, string>();
+    for (const stream of this.#streams) {
+      const { guest } = stream;
+      const key = guest ? `${guest.name} ${guest.sight.key}` : '';
+      const text = texts.get(key) ?? this.#newsText(guest);
+      texts.set(key, text);
+      stream.send(text);
+    }
+  }
+
+  /** @param after the id of the last event that was seen @param guest whom it is for, where people are told apart */
+  open(request: IncomingMessage, response: ServerResponse, filter: FlowFilter, after: string | undefined, guest?: Visitor): void {
     request.socket.setTimeout(0);
     request.socket.setKeepAlive(true, HEARTBEAT_MS);
     response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream; charset=UTF-8' });
-    const stream = new Stream(response, this.#epoch, filter);
+    const stream = new Stream(response, this.#epoch, filter, guest);
     this.#streams.add(stream);
-    stream.send(this.#newsText());
+    stream.send(this.#newsText(guest));
     const stop = this.#record && this.#follow(this.#record, stream, after);
     const heartbeat = setInterval(() => stream.send(':\n\n'), HEARTBEAT_MS).unref();
+    // Not `ended`, which is the end of all: whoever is still let in comes again.
+    const stay = guest?.whenOut(() => response.end());
     response.on('close', () => {
+      stay?.();
       clearInterval(heartbeat);
       this.#streams.delete(stream);
       stop?.();
@@ -61,6 +81,7 @@ export class Events {
   }
 
   end(): void {
+    clearTimeout(this.#telling);
     for (const stream of this.#streams) stream.ended();
   }
 
@@ -74,20 +95,22 @@ export class Events {
     return record.read(stream);
   }
 
-  #newsText(): string {
-    return this.#news()
+  #newsText(guest: Visitor | undefined): string {
+    return this.#news(guest)
       .map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
       .join('');
   }
 }
 
 class Stream {
+  readonly guest: Visitor | undefined;
   readonly #response: ServerResponse;
   readonly #epoch: string;
   readonly #filter: FlowFilter;
   #dropped = 0;
 
-  constructor(response: ServerResponse, epoch: string, filter: FlowFilter) {
+  constructor(response: ServerResponse, epoch: string, filter: FlowFilter, guest: Visitor | undefined) {
+    this.guest = guest;
     this.#response = response;
     this.#epoch = epoch;
     this.#filter = filter;

@@ -99,6 +99,15 @@ export function ChangePage() {
         <Empty title="A config dump holds no resources.">Changes are compared of resources: open their files with sallyport ui.</Empty>
       </Page>
     );
+  if (state.value?.kind === 'cluster')
+    return (
+      <Page title="Change">
+        <Empty title="Nothing is changed here.">
+          A change is compared where its files are: <code>sallyport diff --kube NEW.yaml</code> with the cluster, or the console of{' '}
+          <code>sallyport ui</code> with another revision.
+        </Empty>
+      </Page>
+    );
   return (
     <Page title="Change" about="Which calls end differently, and what of the configuration that comes from">
       <form

@@ -9,6 +9,7 @@ import { state, wrongCalls } from '../lib/store.ts';
 import { Empty, Name, Page, Verdict } from '../parts/basics.tsx';
 import { CallDetails } from '../parts/call-details.tsx';
 import { FilterBox } from '../parts/filter-box.tsx';
+import { FlowsOfProxies } from '../parts/flows-of-proxies.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
 
 /** Calls of one caller to one host that ended alike. */
@@ -87,6 +88,7 @@ function rowOf({ last, count }: Group) {
 
 function Nothing({ filtered }: { filtered: boolean }) {
   if (filtered) return <Empty title="Nothing that was refused fits the filter." />;
+  if (state.value?.kind === 'cluster') return <FlowsOfProxies />;
   if (state.value && !state.value.hasFlows)
     return (
       <Empty title="Nothing runs here.">
