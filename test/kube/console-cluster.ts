@@ -1,10 +1,12 @@
 /** For tests of the console in a cluster: a mesh of two teams, people with rights in it, and the console that a controller serves them. */
+import { execFileSync } from 'node:child_process';
 import { createPrivateKey, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import { freePort, PROGRAM, Program } from '../integration/cli/program.ts';
+import { labBinary } from '../support/lab.ts';
 import { ApiServer } from './api-server.ts';
 
 function pod(namespace: string, name: string, ip: string, labels = `{ app: ${name} }`): string {
@@ -126,6 +128,14 @@ roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: ${role}
 subjects: [{ kind: ServiceAccount, name: ${name}, namespace: people }]
 `;
 
+/** What the chart lets a controller do. */
+function chartAccess(): readonly string[] {
+  const chart = join(import.meta.dirname, '../../deploy/chart');
+  const args = ['template', 'sallyport', chart, '--namespace', 'istio-system', '--kube-version', '1.31.0', '--set', 'console.enabled=true'];
+  const text = execFileSync(labBinary('helm') ?? 'helm', args, { encoding: 'utf8' });
+  return text.split(/^---$/m).filter((one) => /^kind: (?:ServiceAccount|(?:Cluster)?Role(?:Binding)?)$/m.test(one));
+}
+
 const documents = (text: string) => text.split('---').filter((one) => one.trim() !== '');
 
 export class ConsoleCluster {
@@ -146,19 +156,9 @@ export class ConsoleCluster {
       await server.apply(...documents(MESH), ...documents(LOOKER));
       await server.apply(...[...Object.keys(TEAMS), 'nobody', 'half'].map(account), bound('half', 'shop', 'half'));
       await server.apply(...Object.entries(TEAMS).flatMap(([name, spaces]) => spaces.map((space) => bound(name, space, 'looker'))));
+      await server.apply(...chartAccess());
       const port = await freePort();
-      const args = [
-        'controller',
-        '--kube',
-        '--kubeconfig',
-        server.kubeconfig(),
-        '--xds',
-        String(await freePort()),
-        '--status-address',
-        '0',
-      ];
-      const controller = new Program([...args, '--console', `127.0.0.1:${port}`], [process.execPath, PROGRAM]);
-      await controller.says(/: ready/);
+      const controller = await startController(server, '--console', `127.0.0.1:${port}`);
       return new ConsoleCluster(server, controller, port);
     } catch (error) {
       await server.stop();
@@ -232,6 +232,17 @@ export class ConsoleCluster {
     if (status !== 200) throw new Error(`${path} answered ${status}: ${text}`);
     return JSON.parse(text);
   }
+}
+
+/** As the service account of the chart. */
+export async function startController(server: ApiServer, ...more: readonly string[]): Promise<Program> {
+  const asked = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } };
+  const account = '/api/v1/namespaces/istio-system/serviceaccounts/sallyport-controller/token';
+  const kubeconfig = server.kubeconfig({ token: (await server.must('POST', account, asked)).status.token });
+  const args = ['controller', '--kube', '--kubeconfig', kubeconfig, '--xds', String(await freePort()), '--status-address', '0', ...more];
+  const controller = new Program(args, [process.execPath, PROGRAM]);
+  await controller.says(/: ready/);
+  return controller;
 }
 
 interface Asking {

@@ -1,15 +1,19 @@
 /** The console of a controller: who of a real cluster's people gets in, and what they see. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { OutgoingHttpHeaders } from 'node:http';
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import { request } from 'node:https';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { chromium, type Page } from 'playwright-core';
 import type { Explained, FindingView, Outwards, ResourceView, State } from '../../src/console/model.ts';
 import { freshPages, skip as skipPages } from '../console/world.ts';
+import { freePort } from '../integration/cli/program.ts';
 import { findTool } from '../integration/tools.ts';
 import { needsApiServer } from './api-server.ts';
-import { ConsoleCluster } from './console-cluster.ts';
+import { ConsoleCluster, startController } from './console-cluster.ts';
 
 const skip = needsApiServer();
 
@@ -206,6 +210,45 @@ test('a token may come with each request, and counts before any cookie', { skip,
     const headers = { ...(await as('alice')), authorization: wrong };
     assert.equal((await cluster.ask('/api/v1/state', { headers })).status, 401, wrong);
   }
+});
+
+/** One request over TLS, by a name that its certificate is to have. */
+function askSecurely(port: number, name: string, roots: string, headers: OutgoingHttpHeaders, token?: string) {
+  const body = token === undefined ? undefined : new URLSearchParams({ token }).toString();
+  const form = body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded', 'content-length': body.length };
+  const options = { host: '127.0.0.1', port, servername: name, ca: roots, method: body ? 'POST' : 'GET', agent: false as const };
+  return new Promise<IncomingMessage>((resolve, reject) => {
+    const asked = request({ ...options, path: body ? '/enter' : '/api/v1/state', headers: { ...form, ...headers } }, resolve);
+    asked.on('error', reject);
+    asked.end(body);
+  });
+}
+
+test('to others it is served over TLS, by the names that it was given, and its cookie is for TLS alone', {
+  skip,
+  timeout: 120_000,
+}, async (t) => {
+  const [port, folder] = [await freePort(), join(cluster.server.folder, 'ca')];
+  const options = ['--console', `0.0.0.0:${port}`, '--console-host', 'console.example', '--ca', folder];
+  const controller = await startController(cluster.server, ...options);
+  t.after(() => controller.end());
+  const roots = readFileSync(join(folder, 'root-cert.pem'), 'utf8');
+  const host = `console.example:${port}`;
+  const entered = await askSecurely(port, 'console.example', roots, { host, origin: `https://${host}` }, await cluster.token('bob'));
+  assert.equal(entered.statusCode, 303);
+  const [cookie] = entered.headers['set-cookie']!;
+  assert.match(cookie!, /; HttpOnly; SameSite=Strict; Path=\/; Secure$/);
+  const head = { host, cookie: cookie!.split(';')[0]! };
+  const answered = async (headers: OutgoingHttpHeaders) => (await askSecurely(port, 'console.example', roots, headers)).statusCode;
+  assert.equal(await answered(head), 200);
+  assert.equal(await answered({ ...head, host: 'other.example' }), 403);
+  assert.equal(await answered({ ...head, origin: `http://${host}` }), 403);
+  await assert.rejects(askSecurely(port, 'other.example', roots, { host }), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
+  for (const wrong of [
+    ['--console', `0.0.0.0:${port}`],
+    ['--console-host', 'console.example'],
+  ])
+    await assert.rejects(startController(cluster.server, ...wrong), /it ended without/);
 });
 
 test('whoever leaves is out', { skip, timeout: 60_000 }, async () => {
