@@ -340,7 +340,13 @@ export function openEvents(
 ): void {
   const filters = new URLSearchParams([...query].filter(([name]) => name !== 'after'));
   const last = request.headers['last-event-id'];
-  events.open(request, response, flowFilter(filters), typeof last === 'string' ? last : (query.get('after') ?? undefined), guest);
+  events.open(
+    request,
+    response,
+    filters.size > 0 ? flowFilter(filters) : undefined,
+    typeof last === 'string' ? last : (query.get('after') ?? undefined),
+    guest,
+  );
 }
 
 /** What stands in a line of a long answer, besides the answer. */

@@ -4,11 +4,15 @@ import type { ProxyFlow } from '../flows/flow.ts';
 /** So many may be under way or waiting; what comes beyond is left out and counted. */
 export const MOST_UNTAKEN = 8192;
 
+/** After which it is told that flows were left out where none follow, ms. */
+const LEFT_MS = 1_000;
+
 export class FlowBatches {
   readonly #send: (flows: readonly ProxyFlow[], dropped: number) => void;
   #waiting: ProxyFlow[] = [];
   #underWay = 0;
   #dropped = 0;
+  #telling: NodeJS.Timeout | undefined;
 
   constructor(send: (flows: readonly ProxyFlow[], dropped: number) => void) {
     this.#send = send;
@@ -23,6 +27,12 @@ export class FlowBatches {
     if (this.#waiting.length === 1) setImmediate(() => this.flush());
   };
 
+  /** So many were left out on purpose: told with the next flows, or by and by. */
+  readonly leave = (count: number): void => {
+    this.#dropped += count;
+    this.#telling ??= setTimeout(() => this.flush(), LEFT_MS).unref();
+  };
+
   /** The main thread has taken so many. */
   taken(count: number): void {
     this.#underWay -= count;
@@ -31,6 +41,8 @@ export class FlowBatches {
 
   /** Sends what waits. */
   flush(): void {
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
     if (this.#waiting.length === 0 && this.#dropped === 0) return;
     const flows = this.#waiting;
     const dropped = this.#dropped;

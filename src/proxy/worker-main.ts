@@ -48,7 +48,7 @@ async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerR
       await plane.reopenLogs();
       return undefined;
     case 'watch-flows':
-      plane.watchFlows(request.on ? batches.add : undefined);
+      plane.watchFlows(request.on ? batches.add : undefined, request.sparing ? batches.leave : undefined);
       return undefined;
     case 'recent-flows':
       return plane.recentFlows();

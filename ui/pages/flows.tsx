@@ -105,8 +105,8 @@ function Nothing({ filtered }: { filtered: boolean }) {
     );
   return (
     <Empty title="No call yet.">
-      Calls appear as applications make them, e.g. <code>curl -x http://127.0.0.1:15080 http://HOST/</code>. Those from before the console
-      was first opened are in the access logs.
+      Calls appear as applications make them, e.g. <code>curl -x http://127.0.0.1:15080 http://HOST/</code>. Of those from before the
+      console was first opened the last ones are here, and all in the access logs.
     </Empty>
   );
 }
