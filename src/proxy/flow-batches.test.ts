@@ -45,3 +45,21 @@ test('a main thread that takes nothing gets no more than so many, and learns wha
   await setImmediate();
   assert.deepEqual(batches.at(-1), { flows: 1, dropped: 0 });
 });
+
+test('to whoever has time several turns go in one message, with how many were left out, and an answer asks for no more', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { batches, all, add } = sent();
+  all.isPatient = true;
+  add(2);
+  await setImmediate();
+  add(1);
+  all.leave(4);
+  assert.deepEqual(batches, []);
+  t.mock.timers.tick(100);
+  assert.deepEqual(batches, [{ flows: 3, dropped: 4 }]);
+  all.leave(1);
+  all.taken(3);
+  assert.equal(batches.length, 1);
+  t.mock.timers.tick(100);
+  assert.deepEqual(batches.at(-1), { flows: 0, dropped: 1 }, 'also where no call follows');
+});

@@ -4,8 +4,8 @@ import type { ProxyFlow } from '../flows/flow.ts';
 /** So many may be under way or waiting; what comes beyond is left out and counted. */
 export const MOST_UNTAKEN = 8192;
 
-/** After which it is told that flows were left out where none follow, ms. */
-const LEFT_MS = 1_000;
+/** ms. */
+const PATIENT_MS = 100;
 
 export class FlowBatches {
   readonly #send: (flows: readonly ProxyFlow[], dropped: number) => void;
@@ -13,6 +13,8 @@ export class FlowBatches {
   #underWay = 0;
   #dropped = 0;
   #telling: NodeJS.Timeout | undefined;
+  /** Whoever reads has time: messages between threads cost more than what is in them. */
+  isPatient = false;
 
   constructor(send: (flows: readonly ProxyFlow[], dropped: number) => void) {
     this.#send = send;
@@ -24,19 +26,25 @@ export class FlowBatches {
       return;
     }
     this.#waiting.push(flow);
-    if (this.#waiting.length === 1) setImmediate(() => this.flush());
+    if (this.#waiting.length > 1) return;
+    if (this.isPatient) this.#flushAfter(PATIENT_MS);
+    else setImmediate(() => this.flush());
   };
 
-  /** So many were left out on purpose: told with the next flows, or by and by. */
+  /** So many were left out on purpose: told with the next flows, or soon. */
   readonly leave = (count: number): void => {
     this.#dropped += count;
-    this.#telling ??= setTimeout(() => this.flush(), LEFT_MS).unref();
+    this.#flushAfter(PATIENT_MS);
   };
+
+  #flushAfter(ms: number): void {
+    this.#telling ??= setTimeout(() => this.flush(), ms).unref();
+  }
 
   /** The main thread has taken so many. */
   taken(count: number): void {
     this.#underWay -= count;
-    if (this.#dropped > 0 && this.#waiting.length === 0) this.flush();
+    if (this.#dropped > 0 && this.#waiting.length === 0 && !this.isPatient) this.flush();
   }
 
   /** Sends what waits. */

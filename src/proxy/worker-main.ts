@@ -48,6 +48,7 @@ async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerR
       await plane.reopenLogs();
       return undefined;
     case 'watch-flows':
+      batches.isPatient = request.sparing;
       plane.watchFlows(request.on ? batches.add : undefined, request.sparing ? batches.leave : undefined);
       return undefined;
     case 'recent-flows':
