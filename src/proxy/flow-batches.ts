@@ -52,11 +52,17 @@ export class FlowBatches {
     clearTimeout(this.#telling);
     this.#telling = undefined;
     if (this.#waiting.length === 0 && this.#dropped === 0) return;
-    const flows = this.#waiting;
+    const flows = this.isPatient ? withoutOver(this.#waiting) : this.#waiting;
     const dropped = this.#dropped;
     this.#waiting = [];
     this.#dropped = 0;
     this.#underWay += flows.length;
     this.#send(flows, dropped);
   }
+}
+
+/** Of calls that are over by now only the end. */
+function withoutOver(flows: readonly ProxyFlow[]): readonly ProxyFlow[] {
+  const over = new Set(flows.flatMap(({ kind, id }) => (kind === 'end' ? [id] : [])));
+  return flows.filter(({ kind, id }) => kind === 'end' || !over.has(id));
 }
