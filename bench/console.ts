@@ -36,9 +36,9 @@ async function pages(): Promise<void> {
   for (const view of views) console.log(viewText(view));
 }
 
-function viewText({ name, frames, half, most, last, blocked }: View): string {
+function viewText({ name, isAnswered, frames, half, most, last, blocked }: View): string {
   const ms = (value: number) => `${value.toFixed(0)} ms`;
-  return `${name}: ${frames} frames, median ${ms(half)}, 99 % within ${ms(most)}, longest ${ms(last)}; the page's thread was busy ${(blocked * 100).toFixed(0)} % in tasks of more than 50 ms`;
+  return `${name}${isAnswered ? '' : ' (still waiting for its answer)'}: ${frames} frames, median ${ms(half)}, 99 % within ${ms(most)}, longest ${ms(last)}; the page's thread was busy ${(blocked * 100).toFixed(0)} % in tasks of more than 50 ms`;
 }
 
 async function traffic(): Promise<void> {

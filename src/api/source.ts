@@ -1,6 +1,6 @@
 import type { Position } from '../lib/finding.ts';
 import type { PathStep, Source, SourceParts } from './resource.ts';
-import { type Chunk, LineIndex } from './yaml/documents.ts';
+import type { Chunk, LineIndex } from './yaml/documents.ts';
 import { locate } from './yaml/locate.ts';
 import { Positions } from './yaml/positions.ts';
 

@@ -91,7 +91,10 @@ export function fromPortable({ version, complete, findings, texts, resources, li
     made.push({
       ...rest,
       spec: replaced(spec, inward),
-      source: 'fixed' in source ? fixedSource(source.file, source.fixed) : sourceOf({ ...source, text: texts[source.text]! }, lines[source.text]!),
+      source:
+        'fixed' in source
+          ? fixedSource(source.file, source.fixed)
+          : sourceOf({ ...source, text: texts[source.text]! }, lines[source.text]!),
       ...(derivedFrom !== undefined && { derivedFrom: made[derivedFrom]! }),
     });
   const at = (places: readonly number[] = []) => places.map((place) => made[place] as ResourceOf<Kind>);
