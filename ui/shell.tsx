@@ -1,6 +1,8 @@
 /** What is around every page: where one is, where one may go, what is shown, and whether it still comes. */
 import type { ComponentType } from 'preact';
 import { useEffect } from 'preact/hooks';
+import type { State } from '../src/console/model.ts';
+import { leave } from './lib/api.ts';
 import { counted, countText } from './lib/format.ts';
 import { linkTo, page } from './lib/router.ts';
 import { connection, state, wrongCalls } from './lib/store.ts';
@@ -94,17 +96,38 @@ function Footer() {
     <div class="nav-foot">
       {shown && (
         <p class="dim" title={shown.paths.join('\n')}>
-          {shown.kind === 'up'
-            ? `In force: ${counted(shown.resources, 'resource')}`
-            : shown.kind === 'files'
-              ? counted(shown.resources, 'resource')
-              : 'Config dumps'}
+          {SHOWN[shown.kind](counted(shown.resources, 'resource'))}
           <br />
           {shown.outboundPolicy && <span class="mono">{shown.outboundPolicy}</span>}
         </p>
       )}
+      {shown?.person !== undefined && <Person name={shown.person} namespaces={shown.namespaces} />}
       <button type="button" class="button quiet" onClick={nextTheme}>
         Theme: {theme.value}
+      </button>
+    </div>
+  );
+}
+
+const SHOWN: Readonly<Record<State['kind'], (resources: string) => string>> = {
+  up: (resources) => `In force: ${resources}`,
+  cluster: (resources) => `In the cluster: ${resources}`,
+  files: (resources) => resources,
+  dump: () => 'Config dumps',
+};
+
+/** Who looks, and at how much of the cluster. */
+function Person({ name, namespaces }: { name: string; namespaces: readonly string[] | undefined }) {
+  return (
+    <div class="person">
+      <p class="name mono" title={name}>
+        {name.replace(/^system:serviceaccount:([^:]+):/, '$1/')}
+      </p>
+      <p class="dim" title={namespaces?.join('\n')}>
+        {namespaces ? `sees ${namespaces.length === 1 ? namespaces[0] : counted(namespaces.length, 'namespace')}` : 'sees all namespaces'}
+      </p>
+      <button type="button" class="button quiet" onClick={leave}>
+        Leave
       </button>
     </div>
   );
@@ -119,6 +142,12 @@ const NOTES = {
 } as const;
 
 function ConnectionNote() {
+  if (connection.value === 'refused' && state.value?.kind === 'cluster')
+    return (
+      <p class="banner" role="status">
+        The session has ended, or the cluster does not say any more what you may see. <a href="/">Enter again</a>
+      </p>
+    );
   const text = NOTES[connection.value];
   return text === '' ? null : (
     <p class="banner" role="status">

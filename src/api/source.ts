@@ -1,6 +1,6 @@
 import type { Position } from '../lib/finding.ts';
 import type { PathStep, Source, SourceParts } from './resource.ts';
-import { type Chunk, LineIndex } from './yaml/documents.ts';
+import type { Chunk, LineIndex } from './yaml/documents.ts';
 import { locate } from './yaml/locate.ts';
 import { Positions } from './yaml/positions.ts';
 
@@ -98,8 +98,8 @@ export class NestedSource implements Source {
   }
 }
 
-/** A source that finds what the one with these parts finds. */
-export function sourceOf({ file, text, start, end, simple, base }: SourceParts): Source {
-  const document = new DocumentSource(file, { text: text.slice(start, end), start }, new LineIndex(text), simple);
+/** A source that finds what the one with these parts finds. @param lines of the text: one for all of a file, as it is as long as the file */
+export function sourceOf({ file, text, start, end, simple, base }: SourceParts, lines: LineIndex): Source {
+  const document = new DocumentSource(file, { text: text.slice(start, end), start }, lines, simple);
   return base.length === 0 ? document : new NestedSource(document, base);
 }

@@ -1,16 +1,18 @@
 /** `sallyport controller`: the control plane alone. */
 import { Command } from 'commander';
 import { SALLYPORT_CONTROLLER } from '../api/gateway-api/common.ts';
+import type { Beside } from '../console/beside.ts';
 import { GUARD_LABEL } from '../control/admission/guard-options.ts';
 import { type GuardedOptions, guardFrom } from '../control/admission/guarded.ts';
 import { servedText } from '../control/event-text.ts';
 import type { OpenSource } from '../control/from-files.ts';
 import { type DutyOptions, dutiesOf } from '../control/kubernetes/asked.ts';
 import type { ControlEvent } from '../control/report.ts';
+import type { Controller } from '../control/serving/controller.ts';
 import { type ClusterOptions, ISTIO_SYSTEM } from '../inputs/cluster.ts';
 import { ObservedObjects } from '../kube/observed.ts';
 import { SallyportError } from '../lib/errors.ts';
-import type { SocketAddress } from '../lib/socket-address.ts';
+import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
 import { TOKEN_AUDIENCE } from '../lib/spiffe.ts';
 import { addInjectionOptions, type InjectedOptions, injectionFrom } from './injection-options.ts';
 import { addressOption, choiceOption, defaulted, durationOption, socketOption } from './options.ts';
@@ -32,6 +34,8 @@ interface Options extends ClusterOptions, InjectedOptions, GuardedOptions, DutyO
   readonly keep: number;
   readonly grace: number;
   readonly watch: boolean;
+  readonly console?: SocketAddress;
+  readonly consoleHost: readonly string[];
 }
 
 export function controllerCommand(): Command {
@@ -110,10 +114,22 @@ export function controllerCommand(): Command {
     .option(
       '--gateway-parameters <name>',
       'with --gateways, the ConfigMap in the Istio namespace that holds for all Gateways of the class sallyport (parametersRef)',
+    )
+    .option(
+      '--console <address:port>',
+      'with --kube, the console for people of the cluster, who enter with a token of theirs: plain HTTP at a loopback address (for kubectl port-forward), at others HTTPS by a certificate of the CA, e.g. 0.0.0.0:15016',
+      socketOption('127.0.0.1'),
+    )
+    .option(
+      '--console-host <name>',
+      'a name by which the console is called, e.g. that of an ingress; may be given more than once',
+      (one: string, others: readonly string[]) => [...others, one],
+      [],
     );
   return addClusterOptions(addInjectionOptions(command)).action(async (paths: string[], options: Options) => {
     const observed = options.gateways ? new ObservedObjects() : undefined;
     const source = sourceOf(paths, options, observed);
+    checkConsole(options);
     const { startController } = await import('../control/serving/controller.ts');
     process.exitCode = await serve(async () => {
       const { meshConfig, ca, xds, xdsTls, statusAddress, vhds: virtualHosts, keep: keepMs } = options;
@@ -130,9 +146,21 @@ export function controllerCommand(): Command {
       };
       const { cluster, service } = await dutiesOf(options, place);
       const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, cluster, service, statusAddress, keepMs, virtualHosts };
-      const control = await startController(what, sayServed);
+      let pages: Beside | undefined;
+      const control = await startController(what, (event) => {
+        sayServed(event);
+        pages?.changed();
+      });
+      pages = await openConsole(control, options).catch(async (error: unknown) => {
+        await control.close(0);
+        throw error;
+      });
       say('ready');
-      return control;
+      const { watch, reload, reopenLogs } = control;
+      const close = async (graceMs: number) => {
+        await Promise.all([pages?.close(), control.close(graceMs)]);
+      };
+      return { watch, reload, reopenLogs, close };
     }, options);
   });
 }
@@ -149,6 +177,26 @@ function sourceOf(paths: readonly string[], options: Options, observer: Observed
     const access = await clusterAccess(options);
     return openKubernetesSource({ access, revision, istioNamespace, meshConfig, observer, gatewayController }, listener);
   };
+}
+
+/** @throws SallyportError `usage` */
+function checkConsole({ console: at, consoleHost, kube, ca }: Options): void {
+  if (!at && consoleHost.length > 0) throw new SallyportError('usage', '--console-host names the console: it needs --console');
+  if (at && !kube)
+    throw new SallyportError('usage', '--console is for people of a cluster: it needs --kube. For files there is sallyport ui');
+  if (at && !isLoopbackAddress(at.address) && ca === undefined)
+    throw new SallyportError(
+      'usage',
+      `--console ${at.address}: others than this machine are served over TLS, by a certificate of the CA: name its folder with --ca, or a loopback address`,
+    );
+}
+
+async function openConsole(control: Controller, options: Options): Promise<Beside | undefined> {
+  const { console: at, consoleHost: hosts } = options;
+  if (!at) return undefined;
+  const { consoleInCluster } = await import('../console/in-cluster.ts');
+  const credentials = isLoopbackAddress(at.address) ? undefined : control.credentials(hosts);
+  return consoleInCluster({ control, access: await clusterAccess(options), at, hosts, credentials, say });
 }
 
 /** As of other control planes, but that what is published is in force when clients have acknowledged it. */

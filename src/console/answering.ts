@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { productVersion } from '../lib/version.ts';
 import { API, type Asking, type Context, type LongRoute, openEvents, ROUTES, type Route } from './api.ts';
+import { wholeMesh } from './cut.ts';
 import { MOST_STREAMS } from './events.ts';
 import { openApi } from './openapi.ts';
 import { HEADERS, problemOf, refuse, sendJson } from './replies.ts';
@@ -25,6 +26,10 @@ export async function answer(context: Context, url: URL, request: IncomingMessag
   if (request.method !== route.method) {
     request.resume();
     return refuse(response, 405, 'read-only', `${path} is asked with ${route.method}`);
+  }
+  if (route.whole && context.guest?.sight.namespaces) {
+    request.resume();
+    throw wholeMesh();
   }
   const gone = new AbortController();
   response.on('close', () => gone.abort());

@@ -12,13 +12,16 @@ import type { Question, Side } from './questions/question.ts';
 import { described, listOf, record, type Shape, text } from './schema.ts';
 import { type MeshShown, momentOf, type Shown } from './subject.ts';
 import { findingsOf, proxiesOf, resourcesOf, searchedXds, sourceOf, stateOf, xdsOf } from './views.ts';
+import type { Visitor } from './visitors.ts';
 
 export const API = '/api/v1';
 
 export interface Context {
   readonly shown: Shown;
-  readonly asker: Asker;
+  readonly asker: Pick<Asker, 'ask'>;
   readonly events: Events;
+  /** Who asks, where people are told apart: all of this is cut to what they may see. */
+  readonly guest: Visitor | undefined;
   /** What is shown is not what it was. */
   readonly changed: () => void;
 }
@@ -45,6 +48,8 @@ interface Described {
   readonly summary: string;
   readonly parameters?: readonly Parameter[];
   readonly body?: Shape<unknown>;
+  /** A part of the answer would be false, or of what others may see: it is for those who may see the whole mesh. */
+  readonly whole?: true;
 }
 
 /** An answer in one piece, as JSON. */
@@ -87,7 +92,7 @@ const side = record(
 );
 
 export const ROUTES: readonly Route[] = [
-  plain({ path: '/state', summary: 'What the console shows.', answer: model.state, handle: ({ shown }) => stateOf(shown) }),
+  plain({ path: '/state', summary: 'What the console shows.', answer: model.state, handle: ({ shown, guest }) => stateOf(shown, guest) }),
   plain({
     path: '/workloads',
     summary: 'The workloads whose calls can be explained, as namespace/name.',
@@ -160,6 +165,7 @@ export const ROUTES: readonly Route[] = [
   }),
   plain({
     path: '/xds',
+    whole: true,
     summary: 'What a proxy runs, as a section of its config dump; keys are left out.',
     parameters: [
       { name: 'proxy', description: 'namespace/name.', required: true },
@@ -170,6 +176,7 @@ export const ROUTES: readonly Route[] = [
   }),
   plain({
     path: '/search',
+    whole: true,
     summary: 'The lines of what proxies run that have a text in them; keys are left out.',
     parameters: [{ name: 'text', description: 'Two characters at least, whatever their case.', required: true }],
     answer: model.matches,
@@ -223,6 +230,7 @@ export const ROUTES: readonly Route[] = [
     kind: 'long',
     method: 'GET',
     path: '/verify',
+    whole: true,
     summary: 'Proves, of all calls, that none leaves but through an egress gateway, and that none leaves past its sidecar.',
     answer: model.verification,
     question: () => ({ kind: 'verify' }),
@@ -231,6 +239,7 @@ export const ROUTES: readonly Route[] = [
     kind: 'long',
     method: 'POST',
     path: '/diff',
+    whole: true,
     summary: 'Which calls end differently under two configurations. A side without fields is what is shown.',
     body: record({ before: side, after: side }),
     answer: model.difference,
@@ -323,10 +332,21 @@ function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
 }
 
 /** Opens the stream. Throws `usage` for a filter that there is not. */
-export function openEvents({ events }: Context, { query }: Asking, request: Parameters<Events['open']>[0], response: ServerResponse): void {
+export function openEvents(
+  { events, guest }: Context,
+  { query }: Asking,
+  request: Parameters<Events['open']>[0],
+  response: ServerResponse,
+): void {
   const filters = new URLSearchParams([...query].filter(([name]) => name !== 'after'));
   const last = request.headers['last-event-id'];
-  events.open(request, response, flowFilter(filters), typeof last === 'string' ? last : (query.get('after') ?? undefined));
+  events.open(
+    request,
+    response,
+    filters.size > 0 ? flowFilter(filters) : undefined,
+    typeof last === 'string' ? last : (query.get('after') ?? undefined),
+    guest,
+  );
 }
 
 /** What stands in a line of a long answer, besides the answer. */

@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import { cookieIn } from './cookies.ts';
 
 /** The oldest is forgotten when another comes. */
 const MOST_SESSIONS = 64;
@@ -38,11 +39,9 @@ export class Entry {
   }
 
   /** Whether a request has a cookie of this name that is one of a session. */
-  admits({ cookie = '' }: IncomingHttpHeaders, name: string): boolean {
-    return cookie.split(';').some((pair) => {
-      const [key, value = ''] = pair.trim().split('=', 2);
-      if (key !== name) return false;
-      const until = this.#sessions.get(keyOf(value));
+  admits(headers: IncomingHttpHeaders, name: string): boolean {
+    return cookieIn(headers, name).some((session) => {
+      const until = this.#sessions.get(keyOf(session));
       return until !== undefined && this.#now() < until;
     });
   }

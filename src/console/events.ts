@@ -8,26 +8,34 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FlowFilter } from '../flows/filter.ts';
 import type { FlowRecord, Recorded } from './flow-record.ts';
 import { HEADERS } from './replies.ts';
+import type { Visitor } from './visitors.ts';
 
 /** A reader that is behind by more characters than this loses calls, and is told how many. */
 const MOST_BEHIND = 1024 * 1024;
 export const MOST_STREAMS = 128;
 /** Proxies between, and the client itself, take silence for an end. */
 const HEARTBEAT_MS = 15_000;
+/** Of calls that come together (some 200 ms) so many are told, those that went wrong first: nobody reads more, and a hundred readers would keep the thread busy. */
+const MOST_TOLD = 500;
 /** A console that comes without a number gets so many calls of the past. */
 const MOST_PAST = 2_000;
 
 /** What is told besides calls: name and data of each event. */
 export type News = readonly (readonly [event: string, data: unknown])[];
 
+/** Much may change at once: it is told together, so often, ms. */
+const TELL_MS = 100;
+
 export class Events {
   /** Numbers of another process mean nothing here. */
   readonly #epoch = randomBytes(4).toString('hex');
   readonly #record: FlowRecord | undefined;
-  readonly #news: () => News;
+  readonly #news: (guest: Visitor | undefined) => News;
+  #telling: NodeJS.Timeout | undefined;
   readonly #streams = new Set<Stream>();
 
-  constructor(record: FlowRecord | undefined, news: () => News) {
+  /** @param news for whom, where people are told apart: the same for those of the same name who see the same */
+  constructor(record: FlowRecord | undefined, news: (guest: Visitor | undefined) => News) {
     this.#record = record;
     this.#news = news;
   }
@@ -38,22 +46,42 @@ export class Events {
 
   /** There is news. */
   changed(): void {
-    if (this.#streams.size === 0) return;
-    const text = this.#newsText();
-    for (const stream of this.#streams) stream.send(text);
+    if (this.#streams.size === 0 || this.#telling) return;
+    this.#telling = setTimeout(() => this.#tell(), TELL_MS).unref();
   }
 
-  /** @param after the id of the last event that was seen */
-  open(request: IncomingMessage, response: ServerResponse, filter: FlowFilter, after: string | undefined): void {
+  #tell(): void {
+    this.#telling = undefined;
+    const texts = new Map<string, string>();
+    for (const stream of this.#streams) {
+      const { guest } = stream;
+      const key = guest ? `${guest.name} ${guest.sight.key}` : '';
+      const text = texts.get(key) ?? this.#newsText(guest);
+      texts.set(key, text);
+      stream.send(text);
+    }
+  }
+
+  /** @param after the id of the last event that was seen @param filter undefined for all calls @param guest whom it is for, where people are told apart */
+  open(
+    request: IncomingMessage,
+    response: ServerResponse,
+    filter: FlowFilter | undefined,
+    after: string | undefined,
+    guest?: Visitor,
+  ): void {
     request.socket.setTimeout(0);
     request.socket.setKeepAlive(true, HEARTBEAT_MS);
     response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream; charset=UTF-8' });
-    const stream = new Stream(response, this.#epoch, filter);
+    const stream = new Stream(response, this.#epoch, filter, guest);
     this.#streams.add(stream);
-    stream.send(this.#newsText());
+    stream.send(this.#newsText(guest));
     const stop = this.#record && this.#follow(this.#record, stream, after);
     const heartbeat = setInterval(() => stream.send(':\n\n'), HEARTBEAT_MS).unref();
+    // Not `ended`, which is the end of all: whoever is still let in comes again.
+    const stay = guest?.whenOut(() => response.end());
     response.on('close', () => {
+      stay?.();
       clearInterval(heartbeat);
       this.#streams.delete(stream);
       stop?.();
@@ -61,6 +89,7 @@ export class Events {
   }
 
   end(): void {
+    clearTimeout(this.#telling);
     for (const stream of this.#streams) stream.ended();
   }
 
@@ -70,24 +99,26 @@ export class Events {
     const { calls, lost } = record.after(seen ?? 0);
     // To whoever was not here before nothing is lost.
     if (seen !== undefined) stream.dropped(lost);
-    stream.take(seen === undefined ? calls.slice(-MOST_PAST) : calls);
+    stream.takeAll(seen === undefined ? calls.slice(-MOST_PAST) : calls);
     return record.read(stream);
   }
 
-  #newsText(): string {
-    return this.#news()
+  #newsText(guest: Visitor | undefined): string {
+    return this.#news(guest)
       .map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
       .join('');
   }
 }
 
 class Stream {
+  readonly guest: Visitor | undefined;
   readonly #response: ServerResponse;
   readonly #epoch: string;
-  readonly #filter: FlowFilter;
+  readonly #filter: FlowFilter | undefined;
   #dropped = 0;
 
-  constructor(response: ServerResponse, epoch: string, filter: FlowFilter) {
+  constructor(response: ServerResponse, epoch: string, filter: FlowFilter | undefined, guest: Visitor | undefined) {
+    this.guest = guest;
     this.#response = response;
     this.#epoch = epoch;
     this.#filter = filter;
@@ -97,17 +128,24 @@ class Stream {
     if (this.#response.writableLength <= MOST_BEHIND) this.#response.write(text);
   }
 
+  /** As they come. */
   take(calls: readonly Recorded[]): void {
-    const wanted = calls.filter(({ flow }) => this.#filter(flow));
+    this.#tell(this.#filter ? toldOf(calls, this.#epoch, this.#filter, MOST_TOLD) : toldToAll(calls, this.#epoch));
+  }
+
+  /** Of the past. */
+  takeAll(calls: readonly Recorded[]): void {
+    this.#tell(toldOf(calls, this.#epoch, this.#filter, Number.POSITIVE_INFINITY));
+  }
+
+  #tell({ text, count, left }: Told): void {
     if (this.#response.writableLength > MOST_BEHIND) {
-      this.#dropped += wanted.length;
+      this.#dropped += count + left;
       return;
     }
+    this.#dropped += left;
     this.#tellDropped();
-    const last = calls.reduce((most, { number }) => Math.max(most, number), 0);
-    if (wanted.length === 0) return;
-    const id = last > 0 ? `id: ${this.#epoch}-${last}\n` : '';
-    this.#response.write(`${id}event: flows\ndata: [${wanted.map(({ text }) => text).join()}]\n\n`);
+    if (count > 0) this.#response.write(text);
   }
 
   dropped(count: number): void {
@@ -124,4 +162,46 @@ class Stream {
     this.#response.write(`event: dropped\ndata: ${JSON.stringify({ count: this.#dropped })}\n\n`);
     this.#dropped = 0;
   }
+}
+
+interface Told {
+  /** The event, UTF-8. */
+  readonly text: Buffer;
+  /** How many calls are in it, and how many have ended that are not. */
+  readonly count: number;
+  readonly left: number;
+}
+
+const tellings = new WeakMap<readonly Recorded[], Told>();
+
+/** The same for all who want all calls: made once. */
+function toldToAll(calls: readonly Recorded[], epoch: string): Told {
+  const known = tellings.get(calls) ?? toldOf(calls, epoch, undefined, MOST_TOLD);
+  tellings.set(calls, known);
+  return known;
+}
+
+function toldOf(calls: readonly Recorded[], epoch: string, filter: FlowFilter | undefined, most: number): Told {
+  const wanted = filter ? calls.filter(({ flow }) => filter(flow)) : calls;
+  const told = fewOf(wanted, most);
+  const last = calls.reduce((newest, { number }) => Math.max(newest, number), 0);
+  const id = last > 0 ? `id: ${epoch}-${last}\n` : '';
+  return {
+    text: Buffer.from(`${id}event: flows\ndata: [${told.map(({ text }) => text).join()}]\n\n`),
+    count: told.length,
+    left: endsOf(wanted) - endsOf(told),
+  };
+}
+
+/** In their order; of those that did not go wrong the newest. */
+function fewOf(calls: readonly Recorded[], most: number): readonly Recorded[] {
+  if (calls.length <= most) return calls;
+  const wentWrong = ({ flow: { verdict } }: Recorded) => verdict !== undefined && verdict !== 'allowed';
+  const byUse = [...calls.filter((call) => !wentWrong(call)), ...calls.filter(wentWrong)];
+  const chosen = new Set(byUse.slice(-most));
+  return calls.filter((call) => chosen.has(call));
+}
+
+function endsOf(calls: readonly Recorded[]): number {
+  return calls.reduce((sum, { number }) => sum + (number > 0 ? 1 : 0), 0);
 }

@@ -9,14 +9,26 @@ const MOST_ALLOWED = 4_000;
 const MOST_WRONG = 2_000;
 /** Calls are passed on together, so often, ms. */
 const BATCH_MS = 200;
+/** Calls from before anybody watched, as far as proxies remember them. */
+const MOST_BEFORE = 1_000;
 const LINGER_MS = 10 * 60 * 1000;
 
-export interface Recorded {
+export class Recorded {
   /** Counts the ends of calls, from 1 on; 0 for a beginning, which is not kept. */
   readonly number: number;
   readonly flow: Flow;
-  /** As JSON. */
-  readonly text: string;
+  #text: string | undefined;
+
+  constructor(number: number, flow: Flow) {
+    this.number = number;
+    this.flow = flow;
+  }
+
+  /** As JSON, made when it is first asked for: of very many calls not all are told. */
+  get text(): string {
+    this.#text ??= JSON.stringify(this.flow);
+    return this.#text;
+  }
 }
 
 export interface RecordReader {
@@ -53,17 +65,22 @@ export class FlowRecord {
   read(reader: RecordReader): () => void {
     clearTimeout(this.#linger);
     this.#readers.add(reader);
-    this.#watching ??= this.#hub.watch({
-      filter: () => true,
-      take: (flow) => this.#take(flow),
-      dropped: (count) => {
-        for (const each of this.#readers) each.dropped(count);
+    this.#watching ??= this.#hub.watch(
+      {
+        filter: () => true,
+        sparing: true,
+        take: (flow) => this.#take(flow),
+        dropped: (count) => {
+          for (const each of this.#readers) each.dropped(count);
+        },
+        ended: () => {
+          this.#flush();
+          for (const each of this.#readers) each.ended();
+        },
       },
-      ended: () => {
-        this.#flush();
-        for (const each of this.#readers) each.ended();
-      },
-    });
+      // Whoever asks who was refused asks after it has happened.
+      this.#last === 0 ? MOST_BEFORE : 0,
+    );
     return () => {
       this.#readers.delete(reader);
       if (this.#readers.size === 0) this.#linger = setTimeout(() => this.close(), this.#lingerMs).unref();
@@ -87,7 +104,7 @@ export class FlowRecord {
 
   #take(flow: Flow): void {
     const number = flow.kind === 'end' ? ++this.#last : 0;
-    const recorded = { number, flow, text: JSON.stringify(flow) };
+    const recorded = new Recorded(number, flow);
     if (number > 0) {
       const [kept, most] = flow.verdict === 'allowed' ? [this.#allowed, MOST_ALLOWED] : [this.#wrong, MOST_WRONG];
       kept.push(recorded);
@@ -100,9 +117,12 @@ export class FlowRecord {
 
   #flush(): void {
     clearTimeout(this.#timer);
-    const calls = this.#batch;
-    if (calls.length === 0) return;
+    const batch = this.#batch;
+    if (batch.length === 0) return;
     this.#batch = [];
+    // Of a call that is over by now, only that is told.
+    const over = new Set(batch.flatMap(({ number, flow }) => (number > 0 ? [flow.id] : [])));
+    const calls = batch.filter(({ number, flow }) => number > 0 || !over.has(flow.id));
     for (const reader of this.#readers) reader.take(calls);
   }
 }

@@ -12,6 +12,7 @@ const FRESH_MS = 1_000;
 const FOLLOWED = async (): Promise<void> => undefined;
 
 export interface LiveOptions {
+  readonly kind?: 'up' | 'cluster';
   readonly control: Pick<ControlPlane, 'report'>;
   readonly flows: FlowHub | undefined;
   readonly paths: readonly string[];
@@ -27,7 +28,7 @@ export interface LiveMesh {
   changed(): void;
 }
 
-export function liveMesh({ control, flows, paths, meshConfig, edit, learned }: LiveOptions): LiveMesh {
+export function liveMesh({ kind = 'up', control, flows, paths, meshConfig, edit, learned }: LiveOptions): LiveMesh {
   let moment: Moment | undefined;
   let taken = 0;
   let mesh: Report['mesh'] | undefined;
@@ -37,7 +38,8 @@ export function liveMesh({ control, flows, paths, meshConfig, edit, learned }: L
     // Findings come later than the mesh that they are about, and what is asked of the mesh does not depend on them.
     if (report.mesh !== mesh) meshes++;
     mesh = report.mesh;
-    return { ...momentOf(report), version: String(meshes) };
+    // In a cluster those that are connected are the workloads' own.
+    return { ...momentOf(report), ...(kind === 'cluster' && { running: [] }), version: String(meshes) };
   };
   const now = (): Moment => {
     if (moment && performance.now() < taken + FRESH_MS) return moment;
@@ -46,7 +48,7 @@ export function liveMesh({ control, flows, paths, meshConfig, edit, learned }: L
     return moment;
   };
   return {
-    shown: { kind: 'up', paths, meshConfig, namespace: undefined, flows, now, learned, ...(edit && { edited: FOLLOWED }) },
+    shown: { kind, paths, meshConfig, namespace: undefined, flows, now, learned, ...(edit && { edited: FOLLOWED }) },
     changed: () => {
       moment = undefined;
     },

@@ -61,7 +61,10 @@ export const state = named(
   record(
     {
       version: text('Of Sallyport.'),
-      kind: oneOf(['up', 'files', 'dump'], 'up: a mesh that runs; files: resources that were read; dump: config dumps of proxies.'),
+      kind: oneOf(
+        ['up', 'files', 'cluster', 'dump'],
+        'up: a mesh that runs; files: resources that were read; cluster: those of a cluster; dump: config dumps of proxies.',
+      ),
       paths: listOf(text('A path, as it was given.')),
       snapshot: count('Number of the newest configuration that was taken over.'),
       resources: count('How many resources there are.'),
@@ -73,7 +76,10 @@ export const state = named(
       canEdit: flag('Whether mends may be written to the files (--edit).'),
       outboundPolicy: text('outboundTrafficPolicy of the MeshConfig; empty where it is not known.'),
     },
-    {},
+    {
+      person: text('Who looks, as the cluster calls them.'),
+      namespaces: listOf(text('A namespace.'), 'The ones that they may see, to which everything is cut; absent where nothing is.'),
+    },
     'What the console shows.',
   ),
 );
@@ -196,7 +202,10 @@ export const explanation = named(
       nearMisses: listOf(text('What nearly allowed it, a sentence each.')),
       whyNot: listOf(text('Why nothing can be added that allows it alone, a sentence each.')),
     },
-    { allow: text('YAML that was proved to allow this call and to open nothing but its host and port.') },
+    {
+      allow: text('YAML that was proved to allow this call and to open nothing but its host and port.'),
+      isCut: flag('Parts are left out that are about namespaces which whoever asks may not see.'),
+    },
     'The way of a call.',
   ),
 );

@@ -27,10 +27,24 @@ export const HEADERS = table<string>({
   'cache-control': 'no-store',
 });
 
+/** Of the page on which a token is entered: its form is sent to where it came from, and without a referrer a browser would not say that it is of here (Fetch, 4.6). */
+export const FORM_HEADERS = table<string>({
+  ...HEADERS,
+  'content-security-policy': POLICY.replace("form-action 'none'", "form-action 'self'"),
+  'referrer-policy': 'same-origin',
+});
+
 const STATUS = table<number>({
+  'no-session': 401,
+  'token-used': 401,
+  'sees-nothing': 403,
+  'not-seen': 403,
+  'not-reviewed': 503,
   usage: 400,
   'path-not-found': 404,
   'no-such-file': 404,
+  'no-such-page': 404,
+  method: 405,
   'no-such-proxy': 404,
   'no-such-workload': 404,
   'no-such-finding': 404,
@@ -50,11 +64,15 @@ export function problemOf(error: unknown): Problem {
   return { code: codeOf(error) ?? 'internal', message: messageOf(error) };
 }
 
+export function statusOf(error: unknown): number {
+  return STATUS[problemOf(error).code] ?? 500;
+}
+
 /** Says what is wrong, where that can still be said. */
 export function fail(response: ServerResponse, error: unknown): void {
   const { code, message } = problemOf(error);
   if (response.headersSent) response.destroy();
-  else refuse(response, STATUS[code] ?? 500, code, message);
+  else refuse(response, statusOf(error), code, message);
 }
 
 export function refuse(response: ServerResponse, status: number, code: string, message: string): void {

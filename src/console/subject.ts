@@ -31,7 +31,7 @@ export interface Moment {
 }
 
 export interface MeshShown {
-  readonly kind: 'up' | 'files';
+  readonly kind: 'up' | 'files' | 'cluster';
   readonly paths: readonly string[];
   readonly meshConfig: string | undefined;
   readonly namespace: string | undefined;

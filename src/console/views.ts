@@ -23,12 +23,14 @@ import {
   type XdsType,
 } from './model.ts';
 import type { Moment, Shown, ShownProxy } from './subject.ts';
+import type { Visitor } from './visitors.ts';
 
 /** Of a list that is sent whole. */
 export const MOST_FINDINGS = 2_000;
 const MOST_TEXT = 2 * 1024 * 1024;
 
-export function stateOf(shown: Shown): State {
+/** @param guest where people are told apart */
+export function stateOf(shown: Shown, guest?: Pick<Visitor, 'name' | 'sight'>): State {
   const moment = shown.kind === 'dump' ? undefined : shown.now();
   const count = (level: Finding['level']) => moment?.findings.filter((finding) => finding.level === level).length ?? 0;
   return {
@@ -44,6 +46,8 @@ export function stateOf(shown: Shown): State {
     isLearning: shown.kind !== 'dump' && shown.learned !== undefined,
     canEdit: shown.kind !== 'dump' && shown.edited !== undefined,
     outboundPolicy: moment?.config.outboundTrafficPolicy.mode ?? '',
+    ...(guest && { person: guest.name }),
+    ...(guest?.sight.namespaces && { namespaces: guest.sight.namespaces }),
   };
 }
 

@@ -87,8 +87,9 @@ export interface FlowSource {
   /**
    * From now on flows go to `deliver`, or nowhere. Resolves when that is so.
    * @param dropped is told how many were left out before the next one
+   * @param sparing of very many calls that go well some may be left out, so that traffic does not pay for all
    */
-  watchFlows(deliver: FlowDelivery | undefined, dropped: (count: number) => void): Promise<void>;
+  watchFlows(deliver: FlowDelivery | undefined, dropped: (count: number) => void, sparing?: boolean): Promise<void>;
   /** The ends of the calls that ended last, whether somebody watched or not, oldest first; no more than `MOST_RECENT` of each thread. */
   recentFlows(): Promise<readonly ProxyFlow[]>;
 }

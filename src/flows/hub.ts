@@ -12,6 +12,8 @@ export type ProcessOf = (source: { readonly ip: string; readonly port: number })
 
 export interface FlowWatcher {
   readonly filter: FlowFilter;
+  /** Of very many calls that go well some may be left out, if all who watch agree. */
+  readonly sparing?: boolean;
   readonly take: (flow: Flow) => void;
   /** So many were lost before the next one. */
   readonly dropped: (count: number) => void;
@@ -71,8 +73,9 @@ export class FlowHub {
     await Promise.all([...this.#sources].map((one) => this.#watch(one)));
     if (told instanceof AfterRecent) told.recent((await this.#recent()).filter(watcher.filter).slice(-last));
     return () => {
-      if (!this.#watchers.delete(told) || this.#watchers.size > 0) return;
-      this.#callers.clear();
+      const sparing = this.#sparing;
+      if (!this.#watchers.delete(told) || (this.#watchers.size > 0 && this.#sparing === sparing)) return;
+      if (this.#watchers.size === 0) this.#callers.clear();
       for (const one of this.#sources) void this.#watch(one);
     };
   }
@@ -88,6 +91,10 @@ export class FlowHub {
   /** Tells all who watch that nothing comes any more. */
   end(): void {
     for (const watcher of this.#watchers) watcher.ended();
+  }
+
+  get #sparing(): boolean {
+    return [...this.#watchers].every(({ sparing = false }) => sparing);
   }
 
   /** When a call ends, who began it may have gone. */
@@ -107,7 +114,7 @@ export class FlowHub {
     const deliver = wanted
       ? (flow: ProxyFlow) => this.#take(this.#completed(flow, identity, prefix, this.#callerOf(flow, prefix)))
       : undefined;
-    await source.watchFlows(deliver, this.#dropped).catch(() => undefined);
+    await source.watchFlows(deliver, this.#dropped, this.#sparing).catch(() => undefined);
   }
 
   #completed(flow: ProxyFlow, identity: Registered['identity'], prefix: string, process: FlowProcess | undefined): Flow {
@@ -146,6 +153,10 @@ class AfterRecent implements FlowWatcher {
 
   get filter(): FlowFilter {
     return this.#watcher.filter;
+  }
+
+  get sparing(): boolean {
+    return this.#watcher.sparing ?? false;
   }
 
   recent(flows: readonly Flow[]): void {

@@ -37,6 +37,13 @@ test('names that may lead here by DNS rebinding are not', () => {
     assert.match(refusalOf({ host }) ?? '', /call the server by its IP address/, host);
 });
 
+test('a name is, where the server is said to have it, and over TLS pages come by https', () => {
+  const place = { hosts: ['console.example'], scheme: 'https' } as const;
+  assert.equal(refusalOf({ host: 'Console.example:8443', origin: 'https://Console.example:8443' }, place), undefined);
+  for (const head of [{ host: 'a.console.example' }, { host: 'console.example', origin: 'http://console.example' }])
+    assert.notEqual(refusalOf(head, place), undefined, JSON.stringify(head));
+});
+
 test('web pages of other sites are not', () => {
   const host = '127.0.0.1:15000';
   for (const origin of ['http://evil.example', 'null', 'http://127.0.0.1:8080', 'https://127.0.0.1:15000', ''])

@@ -75,7 +75,7 @@ export interface DataPlane {
   /** Accepts no more connections, tells idle ones to close, and resolves when none is left or after `graceMs`, with logs written. */
   drain(graceMs: number): Promise<void>;
   /** From now on what is told of calls goes there, or nowhere. */
-  watchFlows(deliver: FlowDelivery | undefined): void;
+  watchFlows(deliver: FlowDelivery | undefined, leftOut?: (count: number) => void): void;
   /** The ends of the last calls, oldest first. */
   recentFlows(): readonly ProxyFlow[];
   /** Ends everything now and writes what logs still hold. */
@@ -329,7 +329,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       return dns?.address;
     },
     reopenLogs: () => sinks.files.reopen(),
-    watchFlows: (deliver) => flows.watch(deliver),
+    watchFlows: (deliver, leftOut) => flows.watch(deliver, leftOut),
     recentFlows: () => flows.recent,
     async drain(graceMs) {
       // Of a command that has ended, too, all calls are told of.

@@ -45,3 +45,36 @@ test('a main thread that takes nothing gets no more than so many, and learns wha
   await setImmediate();
   assert.deepEqual(batches.at(-1), { flows: 1, dropped: 0 });
 });
+
+test('to whoever has time the beginning of a call that is over is not told', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const told: string[] = [];
+  const all = new FlowBatches((flows) => void told.push(...flows.map(({ kind, id }) => `${kind} ${id}`)));
+  all.isPatient = true;
+  for (const [kind, id] of [
+    ['begin', '1'],
+    ['begin', '2'],
+    ['end', '1'],
+  ] as const)
+    all.add(flowOf({ kind, id }));
+  t.mock.timers.tick(100);
+  assert.deepEqual(told, ['begin 2', 'end 1']);
+});
+
+test('to whoever has time several turns go in one message, with how many were left out, and an answer asks for no more', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { batches, all, add } = sent();
+  all.isPatient = true;
+  add(2);
+  await setImmediate();
+  add(1);
+  all.leave(4);
+  assert.deepEqual(batches, []);
+  t.mock.timers.tick(100);
+  assert.deepEqual(batches, [{ flows: 3, dropped: 4 }]);
+  all.leave(1);
+  all.taken(3);
+  assert.equal(batches.length, 1);
+  t.mock.timers.tick(100);
+  assert.deepEqual(batches.at(-1), { flows: 0, dropped: 1 }, 'also where no call follows');
+});

@@ -216,3 +216,32 @@ test('a call that was turned away before there was a record of it begins and end
     { kind: 'end', ...call, protocol: 'dns', verdict: 'refused', reason: 'why', bytesSent: 0, bytesReceived: 0, duration: 0 },
   ]);
 });
+
+test('to whoever need not know of all, some of very many calls that go well are told, whole, and all that went wrong; the others are counted', () => {
+  const { source, record, told, at } = flows();
+  let left = 0;
+  source.watch(
+    (flow) => void told.push(flow),
+    (count) => {
+      left += count;
+    },
+  );
+  const many = 10_000;
+  for (let i = 0; i < many; i++) {
+    // A second.
+    at(1000 + i / 10);
+    const call = i % 100 === 0 ? record({ upstreamHost: undefined, flags: ['UF'] }) : record();
+    source.begin(call);
+    source.record(call);
+  }
+  const ends = told.filter(({ kind }) => kind === 'end');
+  assert.equal(ends.length + left, many);
+  assert.equal(ends.filter(({ verdict }) => verdict === 'failed').length, many / 100);
+  assert.ok(ends.length < 1_400, String(ends.length));
+  const begun = new Set(told.flatMap(({ kind, id }) => (kind === 'begin' ? [id] : [])));
+  assert.deepEqual(
+    [...begun],
+    ends.map(({ id }) => id),
+  );
+  assert.equal(source.recent.length, MOST_RECENT, 'they are remembered all the same');
+});

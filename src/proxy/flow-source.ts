@@ -6,6 +6,7 @@ import { type FlowDelivery, MOST_RECENT, type ProxyFlow } from '../flows/flow.ts
 import { Ring } from '../flows/ring.ts';
 import { addressText } from '../lib/socket-address.ts';
 import { beginOf, cut, endOf, type FlowNames, timeOf, toldOf } from './flow-of-call.ts';
+import { FlowPace } from './flow-pace.ts';
 import type { TurnedAway } from './observed.ts';
 import type { AccessRecord, RecordSink } from './types.ts';
 
@@ -20,6 +21,8 @@ export interface FlowSourceOptions extends FlowNames {
 export class DataPlaneFlows implements RecordSink {
   readonly #options: FlowSourceOptions;
   #deliver: FlowDelivery | undefined;
+  /** Where not all calls need be told. */
+  #pace: FlowPace | undefined;
   /** Of calls that have begun while somebody watched. */
   #begun = new WeakMap<AccessRecord, string>();
   #since = 0;
@@ -31,8 +34,9 @@ export class DataPlaneFlows implements RecordSink {
     this.#options = options;
   }
 
-  /** From now on flows go there, or nowhere. */
-  watch(deliver: FlowDelivery | undefined): void {
+  /** From now on flows go there, or nowhere. @param leftOut not all of many need be told: told of those that are not */
+  watch(deliver: FlowDelivery | undefined, leftOut?: (count: number) => void): void {
+    this.#pace = leftOut && new FlowPace(this.#options.now(), leftOut);
     if (deliver && !this.#deliver) {
       this.#since = this.#options.now();
       this.#begun = new WeakMap();
@@ -41,15 +45,19 @@ export class DataPlaneFlows implements RecordSink {
   }
 
   begin(record: AccessRecord): void {
-    if (this.#deliver === undefined) return;
+    if (this.#deliver === undefined || this.#pace?.begins(this.#options.now()) === false) return;
+    this.#begin(record, this.#deliver);
+  }
+
+  #begin(record: AccessRecord, deliver: FlowDelivery): void {
     const id = String(++this.#ids);
     this.#begun.set(record, id);
-    this.#deliver(beginOf(record, id, this.#options));
+    deliver(beginOf(record, id, this.#options));
   }
 
   /** The end. What was decided before the call got anywhere begins here; what began before anybody watched only ends. */
   record(record: AccessRecord): void {
-    const deliver = this.#deliver;
+    const deliver = this.#told(record) ? this.#deliver : undefined;
     const { audit } = this.#options;
     if (deliver === undefined && audit === undefined) {
       const told = toldOf(record);
@@ -57,11 +65,17 @@ export class DataPlaneFlows implements RecordSink {
       this.#recent.add(() => endOf(told, String(id), this.#options));
       return;
     }
-    if (deliver && !this.#begun.has(record) && record.started >= this.#since) this.begin(record);
+    if (deliver && !this.#begun.has(record) && record.started >= this.#since) this.#begin(record, deliver);
     const end = endOf(record, this.#begun.get(record) ?? String(++this.#ids), this.#options);
     this.#recent.add(() => end);
     audit?.(end);
     deliver?.(end);
+  }
+
+  #told(record: AccessRecord): boolean {
+    const pace = this.#pace;
+    if (!pace || this.#begun.has(record)) return true;
+    return pace.ends(this.#options.now(), record.upstreamHost !== undefined && record.flags.length === 0);
   }
 
   /** The ends of the last calls, oldest first. */
@@ -84,6 +98,7 @@ export class DataPlaneFlows implements RecordSink {
     const end = { kind: 'end', ...call, verdict, reason, bytesSent: 0, bytesReceived: 0, duration: 0 } as const;
     this.#recent.add(() => end);
     this.#options.audit?.(end);
+    if (this.#pace?.ends(this.#options.now(), false) === false) return;
     this.#deliver?.({ kind: 'begin', ...call });
     this.#deliver?.(end);
   }

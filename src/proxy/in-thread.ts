@@ -15,7 +15,7 @@ export function startInThread(options: CarrierOptions): Carrier {
     stats: async () => (await starting).stats(),
     status: async () => [(await starting).status()],
     reopenLogs: async () => (await starting).reopenLogs(),
-    watchFlows: async (deliver) => (await starting).watchFlows(deliver),
+    watchFlows: async (deliver, dropped, sparing) => (await starting).watchFlows(deliver, sparing ? dropped : undefined),
     recentFlows: async () => (await starting).recentFlows(),
     drain: async (graceMs) => (await starting).drain(graceMs),
     async close() {

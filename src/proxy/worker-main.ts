@@ -48,7 +48,8 @@ async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerR
       await plane.reopenLogs();
       return undefined;
     case 'watch-flows':
-      plane.watchFlows(request.on ? batches.add : undefined);
+      batches.isPatient = request.sparing;
+      plane.watchFlows(request.on ? batches.add : undefined, request.sparing ? batches.leave : undefined);
       return undefined;
     case 'recent-flows':
       return plane.recentFlows();

@@ -27,7 +27,7 @@ export type WorkerRequest =
   | { readonly kind: 'stats' }
   | { readonly kind: 'status' }
   | { readonly kind: 'reopen-logs' }
-  | { readonly kind: 'watch-flows'; readonly on: boolean }
+  | { readonly kind: 'watch-flows'; readonly on: boolean; readonly sparing: boolean }
   | { readonly kind: 'recent-flows' }
   | { readonly kind: 'drain'; readonly graceMs: number }
   | { readonly kind: 'close' };

@@ -31,6 +31,7 @@ const RESTART_DELAY_MS = 1000;
 interface FlowWatch {
   readonly deliver: FlowDelivery;
   readonly dropped: (count: number) => void;
+  readonly sparing: boolean;
 }
 
 /** One thread. Requests that it has not answered when it dies are rejected. */
@@ -93,7 +94,7 @@ class WorkerThread {
   /** From now on its flows go there, or nowhere. */
   async watchFlows(watch: FlowWatch | undefined): Promise<void> {
     this.#watch = watch;
-    await this.ask({ kind: 'watch-flows', on: watch !== undefined });
+    await this.ask({ kind: 'watch-flows', on: watch !== undefined, sparing: watch?.sparing ?? false });
   }
 
   async recentFlows(): Promise<readonly ProxyFlow[]> {
@@ -242,8 +243,8 @@ export function startWorkers(options: WorkersOptions): Workers {
     async reopenLogs() {
       await Promise.all([...serving.values()].map((thread) => thread.ask({ kind: 'reopen-logs' })));
     },
-    async watchFlows(deliver, dropped) {
-      watch = deliver && { deliver, dropped };
+    async watchFlows(deliver, dropped, sparing = false) {
+      watch = deliver && { deliver, dropped, sparing };
       await Promise.all([...all].map((thread) => thread.watchFlows(watch)));
     },
     recentFlows: async () => (await Promise.all([...serving.values()].map((thread) => thread.recentFlows()))).flat(),

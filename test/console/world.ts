@@ -188,7 +188,7 @@ export interface Opened {
 }
 
 /** The pages of the build, built anew where a source is newer. */
-async function freshPages(): Promise<void> {
+export async function freshPages(): Promise<void> {
   const built = join(PAGES, 'main.js');
   const newest = Math.max(...globSync('ui/**/*.*', { cwd: ROOT }).map((file) => statSync(join(ROOT, file)).mtimeMs));
   if (!existsSync(built) || statSync(built).mtimeMs < newest) await buildPages(PAGES);

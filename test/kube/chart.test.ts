@@ -46,6 +46,7 @@ test('values that there are not, or that cannot be, are refused', { skip }, () =
     'validation.guardEgress=on',
     'validation.failurePolicy=Never',
     'cni.binDir=opt',
+    'console.hosts={A b}',
   ])
     assert.match(template('--set', value).stderr, /values don't meet the specifications of the schema/, value);
 });
@@ -131,6 +132,24 @@ test('the guard closes, the check does not lock out; neither is asked about anyt
     controller.filter((arg) => /guard|widening/.test(arg)),
     ['--guard-egress=labelled', '--allow-widening-by=owners', '--allow-widening-by=user:dave'],
   );
+});
+
+test('the console is off, then at loopback, and served to others over TLS alone', { skip }, () => {
+  const of = (...set: readonly string[]) => {
+    const objects = loadAll(template(...set.flatMap((each) => ['--set', each])).stdout) as Manifest[];
+    const controller = objects.find(({ kind }) => kind === 'Deployment')!.spec!.template.spec.containers[0];
+    const args = (controller.args as string[]).filter((arg) => /console/.test(arg));
+    const kinds = objects.filter(({ metadata }) => /console/.test((metadata as { name?: string }).name ?? '')).map(({ kind }) => kind);
+    const reviews = objects.some(({ rules = [] }) => rules.some(({ resources = [] }) => resources.includes('subjectaccessreviews')));
+    return [args, kinds, reviews];
+  };
+  assert.deepEqual(of(), [[], [], false]);
+  assert.deepEqual(of('console.enabled=true'), [['--console=127.0.0.1:15016'], ['ClusterRole', 'ClusterRoleBinding'], true]);
+  assert.deepEqual(of('console.enabled=true', 'console.service=true', 'console.hosts={mesh.example}'), [
+    ['--console=0.0.0.0:15016', '--console-host=mesh.example'],
+    ['ClusterRole', 'ClusterRoleBinding', 'Service'],
+    true,
+  ]);
 });
 
 test('with monitoring the controllers are scraped, and the alerts are those of the rule file', { skip }, () => {

@@ -75,6 +75,12 @@ async function* linesOf(answer: Response): AsyncGenerator<string> {
   }
 }
 
+/** Ends the session of whoever entered with a token. */
+export async function leave(): Promise<void> {
+  await fetch('/leave', { method: 'POST', redirect: 'manual' });
+  location.assign('/');
+}
+
 /** Whether what was thrown only says that nobody waits any more. */
 export function isAborted(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';

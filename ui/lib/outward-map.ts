@@ -122,7 +122,7 @@ function domainOf(host: string): string {
   return `*.${labels.slice(-2).join('.')}`;
 }
 
-function namespaceOf(name: string): string {
+export function namespaceOf(name: string): string {
   const slash = name.indexOf('/');
   return slash < 0 ? name : `${name.slice(0, slash)}/*`;
 }

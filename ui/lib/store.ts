@@ -2,7 +2,6 @@
 import { batch, computed, signal } from '@preact/signals';
 import type { FindingView, State } from '../../src/console/model.ts';
 import type { Flow } from '../../src/flows/flow.ts';
-import { ask } from './api.ts';
 
 export type Connection = 'connecting' | 'open' | 'lost' | 'ended' | 'refused';
 
@@ -18,7 +17,6 @@ export const findings = signal<readonly FindingView[]>([]);
 export const calls = signal<readonly Flow[]>([]);
 /** Calls that the page was not told of. */
 export const missed = signal(0);
-export const workloads = signal<readonly string[]>([]);
 /** While it is true, calls are gathered and not shown. */
 export const paused = signal(false);
 export const waiting = signal(0);
@@ -44,13 +42,6 @@ function open(): void {
   source = events;
   events.onopen = () => {
     connection.value = 'open';
-    // Without a workload that the server can name, calls can be explained all the same.
-    ask<readonly string[]>('/workloads').then(
-      (names) => {
-        workloads.value = names;
-      },
-      () => undefined,
-    );
   };
   events.onerror = () => {
     if (connection.value === 'ended') return;

@@ -86,6 +86,16 @@ function compare(before: string, after: string): void {
   );
 }
 
+/** The question of whoever reviews a branch that is checked out. */
+function compareWithMain(): void {
+  const [path = '', ...more] = state.value?.paths ?? [];
+  const isWithin = more.length === 0 && path !== '' && !/^\/|^git:|^\.\.?(?:\/|$)/.test(path);
+  const before = isWithin ? `git:main:${path.replace(/\/$/, '')}` : 'git:main';
+  setParameter('before', before);
+  setParameter('after', '');
+  compare(before, '');
+}
+
 export function ChangePage() {
   const before = parameter('before');
   const after = parameter('after');
@@ -97,6 +107,15 @@ export function ChangePage() {
     return (
       <Page title="Change">
         <Empty title="A config dump holds no resources.">Changes are compared of resources: open their files with sallyport ui.</Empty>
+      </Page>
+    );
+  if (state.value?.kind === 'cluster')
+    return (
+      <Page title="Change">
+        <Empty title="Nothing is changed here.">
+          A change is compared where its files are: <code>sallyport diff --kube NEW.yaml</code> with the cluster, or the console of{' '}
+          <code>sallyport ui</code> with another revision.
+        </Empty>
       </Page>
     );
   return (
@@ -127,6 +146,10 @@ export function ChangePage() {
       {value.kind === 'none' && edited === undefined && (
         <Empty title="Choose two sides.">
           A revision of the repository that Sallyport was started in, as git:main:mesh; or a file that you edit here. Nothing is written.
+          <br />
+          <button type="button" class="button" onClick={compareWithMain}>
+            What does this open beyond main?
+          </button>
         </Empty>
       )}
     </Page>

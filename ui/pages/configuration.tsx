@@ -6,7 +6,7 @@ import { counted } from '../lib/format.ts';
 import { fileName } from '../lib/paths.ts';
 import { linkTo, parameter, setParameter } from '../lib/router.ts';
 import { state } from '../lib/store.ts';
-import { Asking, Empty, Failure, Name, Page, Verdict } from '../parts/basics.tsx';
+import { Asking, CopyButton, Empty, Failure, Name, Page, Verdict } from '../parts/basics.tsx';
 import { Certificates } from '../parts/certificates.tsx';
 import { FilterBox } from '../parts/filter-box.tsx';
 import { FoundInXds } from '../parts/found-in-xds.tsx';
@@ -89,11 +89,30 @@ function Resources() {
                   ✕
                 </button>
               </header>
-              <SourceText file={file} line={line} whole />
+              {state.value?.kind === 'cluster' ? <InCluster resource={opened} /> : <SourceText file={file} line={line} whole />}
             </aside>
           )}
         </div>
       )}
+    </>
+  );
+}
+
+/** An object of a cluster stands in no file. */
+function InCluster({ resource }: { resource: ResourceView | undefined }) {
+  if (!resource) return <Empty title="There is no such object, or it is not for you to see." />;
+  const { kind, apiVersion, namespace, name } = resource;
+  const group = apiVersion.includes('/') ? `.${apiVersion.split('/')[0]}` : '';
+  const command = `kubectl get ${kind.toLowerCase()}${group}${namespace ? ` -n ${namespace}` : ''} ${name} -o yaml`;
+  return (
+    <>
+      <p>
+        It is kept in the cluster: <code>{command}</code>
+      </p>
+      <div class="actions">
+        <CopyButton text={command} label="Copy command" />
+        <a href={linkTo('findings', { filter: `${kind} ${namespace}/${name}` })}>Findings about it</a>
+      </div>
     </>
   );
 }
@@ -132,7 +151,11 @@ function Proxies() {
   if (asked.kind === 'asking') return <Asking />;
   if (asked.kind === 'failed') return <Failure message={asked.message} />;
   if (asked.answer.length === 0)
-    return (
+    return state.value?.kind === 'cluster' ? (
+      <Empty title="No proxy that you may see is connected to this controller.">
+        Where there are several controllers, each knows its own: <code>istioctl proxy-status</code> asks all.
+      </Empty>
+    ) : (
       <Empty title="No proxy runs here.">
         The console of <code>sallyport up</code> shows its proxies and what they run.
       </Empty>
@@ -153,6 +176,12 @@ function Proxies() {
           <FoundInXds text={text} version={asked.answer} />
         ) : (
           <div class="stack">
+            {state.value?.kind === 'cluster' && (
+              <p class="note">
+                Those that are connected to this controller, and what they are served: <code>sallyport proxy-status</code> says how far they
+                have taken it over.
+              </p>
+            )}
             {asked.answer.map((one) => (
               <Proxy key={one.name} proxy={one} opened={one === proxy} />
             ))}
@@ -169,7 +198,7 @@ function Proxy({ proxy: { name, role, version, addresses, counts, refusals }, op
     <section class={opened ? 'card card-open' : 'card'} aria-label={name}>
       <header class="statement">
         <span class={`verdict ${refusals.length > 0 ? 'verdict-refused' : 'verdict-allowed'}`}>
-          {refusals.length > 0 ? 'refuses' : 'in sync'}
+          {refusals.length > 0 ? 'refuses' : state.value?.kind === 'cluster' ? 'connected' : 'in sync'}
         </span>
         <h2 class="mono">{name}</h2>
       </header>

@@ -9,6 +9,7 @@ import { calls, missed, paused, rateOf, resume, state, waiting } from '../lib/st
 import { Empty, Name, Page, Verdict } from '../parts/basics.tsx';
 import { CallDetails } from '../parts/call-details.tsx';
 import { FilterBox } from '../parts/filter-box.tsx';
+import { FlowsOfProxies } from '../parts/flows-of-proxies.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
 
 const COLUMNS = [
@@ -95,6 +96,7 @@ function PauseButton() {
 
 function Nothing({ filtered }: { filtered: boolean }) {
   if (filtered) return <Empty title="No call fits the filter.">Press Escape in the filter to see all.</Empty>;
+  if (state.value?.kind === 'cluster') return <FlowsOfProxies />;
   if (state.value && !state.value.hasFlows)
     return (
       <Empty title="Nothing runs here.">
@@ -103,8 +105,8 @@ function Nothing({ filtered }: { filtered: boolean }) {
     );
   return (
     <Empty title="No call yet.">
-      Calls appear as applications make them, e.g. <code>curl -x http://127.0.0.1:15080 http://HOST/</code>. Those from before the console
-      was first opened are in the access logs.
+      Calls appear as applications make them, e.g. <code>curl -x http://127.0.0.1:15080 http://HOST/</code>. Of those from before the
+      console was first opened the last ones are here, and all in the access logs.
     </Empty>
   );
 }

@@ -1,5 +1,5 @@
 /** What was refused or failed, grouped; of each group why, and what would allow it. */
-import { useMemo } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Flow } from '../../src/flows/flow.ts';
 import { callerText } from '../lib/calls.ts';
 import { readFilter } from '../lib/filter.ts';
@@ -9,6 +9,7 @@ import { state, wrongCalls } from '../lib/store.ts';
 import { Empty, Name, Page, Verdict } from '../parts/basics.tsx';
 import { CallDetails } from '../parts/call-details.tsx';
 import { FilterBox } from '../parts/filter-box.tsx';
+import { FlowsOfProxies } from '../parts/flows-of-proxies.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
 
 /** Calls of one caller to one host that ended alike. */
@@ -18,6 +19,8 @@ interface Group {
   readonly last: Flow;
   readonly count: number;
 }
+
+const MINUTE = '1m';
 
 const COLUMNS = [
   { title: 'Calls', class: 'c-count' },
@@ -32,12 +35,19 @@ export function RefusedPage() {
   const text = parameter('filter');
   const opened = parameter('group');
   const { fits, problem } = useMemo(() => readFilter(text), [text]);
-  const all = wrongCalls.value;
+  const isRecent = parameter('since') === MINUTE;
+  const now = useNow(isRecent);
+  const wrong = wrongCalls.value;
+  const all = useMemo(() => (isRecent ? wrong.filter(({ time }) => Date.parse(time) >= now - 60_000) : wrong), [wrong, isRecent, now]);
   const groups = useMemo(() => groupsOf(all.filter(fits)), [all, fits]);
   const group = groups.find(({ key }) => key === opened);
   const total = groups.reduce((sum, { count }) => sum + count, 0);
   return (
-    <Page title="Refused" about={`${counted(total, 'call')} in ${counted(groups.length, 'group')} by host, caller and reason`}>
+    <Page
+      title="Refused"
+      about={`${counted(total, 'call')} in ${counted(groups.length, 'group')} by host, caller and reason`}
+      actions={<Since isRecent={isRecent} />}
+    >
       <FilterBox
         value={text}
         change={(value) => setParameter('filter', value)}
@@ -46,7 +56,7 @@ export function RefusedPage() {
         problem={problem}
       />
       {groups.length === 0 ? (
-        <Nothing filtered={all.length > 0} />
+        <Nothing filtered={all.length > 0} isRecent={isRecent && wrong.length > 0} />
       ) : (
         <div class={group ? 'split split-open' : 'split'}>
           <VirtualList
@@ -64,6 +74,31 @@ export function RefusedPage() {
       )}
     </Page>
   );
+}
+
+function Since({ isRecent }: { isRecent: boolean }) {
+  return (
+    <button
+      type="button"
+      class={isRecent ? 'button primary' : 'button'}
+      aria-pressed={isRecent}
+      onClick={() => setParameter('since', isRecent ? '' : MINUTE)}
+    >
+      Last minute
+    </button>
+  );
+}
+
+/** The time, ms since the epoch, kept up with while it is wanted. */
+function useNow(isWanted: boolean): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (!isWanted) return undefined;
+    setNow(Date.now());
+    const timer = setInterval(() => setNow(Date.now()), 1_000);
+    return () => clearInterval(timer);
+  }, [isWanted]);
+  return now;
 }
 
 /** The one with the newest call first. */
@@ -85,8 +120,10 @@ function rowOf({ last, count }: Group) {
   ];
 }
 
-function Nothing({ filtered }: { filtered: boolean }) {
+function Nothing({ filtered, isRecent }: { filtered: boolean; isRecent: boolean }) {
+  if (isRecent && !filtered) return <Empty title="Nothing was refused in the last minute.">Before it, calls were.</Empty>;
   if (filtered) return <Empty title="Nothing that was refused fits the filter." />;
+  if (state.value?.kind === 'cluster') return <FlowsOfProxies />;
   if (state.value && !state.value.hasFlows)
     return (
       <Empty title="Nothing runs here.">
@@ -94,5 +131,5 @@ function Nothing({ filtered }: { filtered: boolean }) {
         Proof.
       </Empty>
     );
-  return <Empty title="Nothing was refused.">Since the console was first opened, every call was allowed and answered.</Empty>;
+  return <Empty title="Nothing was refused.">Every call that is known here was allowed and answered.</Empty>;
 }

@@ -3,8 +3,8 @@ import type { ComponentType } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Outwards } from '../../src/console/model.ts';
 import { useAsked } from '../lib/asked.ts';
-import { counted } from '../lib/format.ts';
-import { type MapNode, type OutwardMap, outwardMap } from '../lib/outward-map.ts';
+import { counted, hostPortText } from '../lib/format.ts';
+import { type MapNode, namespaceOf, type OutwardMap, outwardMap } from '../lib/outward-map.ts';
 import { linkTo, parameter, setParameter } from '../lib/router.ts';
 import { calls, state } from '../lib/store.ts';
 import { Asking, Empty, Failure, Names, Page } from '../parts/basics.tsx';
@@ -44,7 +44,7 @@ export function WayOutPage() {
         <>
           <Legend />
           {drawing ? <drawing.Drawn map={map} selected={selected} select={(id) => setParameter('node', id)} /> : <Asking />}
-          {node && <Selected node={node} map={map} />}
+          {node && answer && <Selected node={node} map={map} ways={answer.ways} />}
         </>
       )}
       {answer && answer.left > 0 && <p class="note">{counted(answer.left, 'declared way')} more are not drawn.</p>}
@@ -65,21 +65,62 @@ export function WayOutPage() {
   );
 }
 
-function Selected({ node, map }: { node: MapNode; map: OutwardMap }) {
+function Selected({ node, map, ways }: { node: MapNode; map: OutwardMap; ways: Outwards['ways'] }) {
   const seen = map.edges
     .filter(({ to, from }) => (node.layer === 'workload' ? from : to) === node.id)
     .reduce((sum, edge) => sum + edge.calls, 0);
   return (
-    <p class="selected" role="status">
-      <strong class="mono">{node.title}</strong> {counted(seen, 'call')} seen.{' '}
-      {node.filter !== '' && (
-        <>
-          <a href={linkTo('flows', { filter: node.filter })}>Its flows</a>{' '}
-          <a href={linkTo('refused', { filter: node.filter })}>What was refused</a>
-        </>
+    <section class="selected" role="status">
+      <p>
+        <strong class="mono">{node.title}</strong> {counted(seen, 'call')} seen.{' '}
+        {node.filter !== '' && (
+          <>
+            <a href={linkTo('flows', { filter: node.filter })}>Its flows</a>{' '}
+            <a href={linkTo('refused', { filter: node.filter })}>What was refused</a>
+          </>
+        )}
+      </p>
+      {(node.layer === 'workload' || node.layer === 'sidecar') && (
+        <Reach ways={ways.filter(({ from }) => from === node.title || namespaceOf(from) === node.title)} />
       )}
-    </p>
+    </section>
   );
+}
+
+/** What workloads may reach, of what is declared, and what becomes of the rest. */
+function Reach({ ways }: { ways: Outwards['ways'] }) {
+  const of = (wanted: Outwards['ways'][number]['verdict']) => [...new Set(ways.filter(({ verdict }) => verdict === wanted).map(wayText))];
+  const rest = REST[state.value?.outboundPolicy ?? ''];
+  return (
+    <dl class="facts">
+      {(['allowed', 'refused', 'undecided'] as const).map(
+        (verdict) =>
+          (verdict === 'allowed' || of(verdict).length > 0) && (
+            <div key={verdict}>
+              <dt>{WORDS[verdict]}</dt>
+              <dd>{of(verdict).length === 0 ? 'nothing that is declared' : <Names of={of(verdict)} />}</dd>
+            </div>
+          ),
+      )}
+      {rest && (
+        <div>
+          <dt>Not declared</dt>
+          <dd>{rest}</dd>
+        </div>
+      )}
+    </dl>
+  );
+}
+
+const WORDS = { allowed: 'May reach', refused: 'Refused', undecided: 'Not known' } as const;
+/** By the MeshConfig's outboundTrafficPolicy. */
+const REST: Readonly<Record<string, string>> = {
+  REGISTRY_ONLY: 'refused, but where a Sidecar says otherwise (REGISTRY_ONLY)',
+  ALLOW_ANY: 'allowed, but where a Sidecar says otherwise (ALLOW_ANY)',
+};
+
+function wayText({ host, port, through }: Outwards['ways'][number]): string {
+  return `${hostPortText(host, port)}${through.length > 0 ? ` by ${through.join(' and ')}` : ''}`;
 }
 
 const LEGEND = [

@@ -55,6 +55,7 @@ export function Explanation({ call, saw }: { call: AskedCall; saw?: string | und
           </li>
         ))}
       </ol>
+      {answer.isCut && <p class="note">What is in namespaces that you may not see is left out of this way.</p>}
       {answer.copies.map((copy) => (
         <p key={copy} class="note">
           A copy of the request: {copy}

@@ -12,19 +12,21 @@ import type { Outwards } from '../model.ts';
 /** Ways beyond these are counted. */
 const MOST_WAYS = 2_000;
 
-export function outwards(files: SimulatedFiles): Outwards {
+/** @param namespaces only of workloads there, to what is declared there or open to them */
+export function outwards(files: SimulatedFiles, namespaces?: ReadonlySet<string>): Outwards {
   const targets = targetsOf(files);
-  const callers = callersOf(files);
+  const callers = callersOf(files).filter(({ namespace }) => namespaces?.has(namespace) ?? true);
   const classes = callerClasses(files.mesh, callers).map((members) => members.map(workloadName));
   const ways: Outwards['ways'][number][] = [];
   let left = 0;
   for (const workloads of classes) {
-    for (const { host, port, target } of targets) {
+    for (const { host, port, target, namespace } of targets) {
       if (ways.length + workloads.length > MOST_WAYS) {
         left += workloads.length;
         continue;
       }
       const judged = judge(files, workloads[0]!, target);
+      if (judged.verdict === 'refused' && namespaces?.has(namespace) === false) continue;
       ways.push(...workloads.map((from) => ({ from, host, port, ...judged })));
     }
   }
@@ -38,14 +40,22 @@ export function outwards(files: SimulatedFiles): Outwards {
   };
 }
 
+interface Target {
+  readonly host: string;
+  readonly port: number;
+  readonly target: CallTarget;
+  /** Where it is declared. */
+  readonly namespace: string;
+}
+
 /** Each host and port outside the mesh that is declared. */
-function targetsOf({ mesh: { registry } }: SimulatedFiles): readonly { host: string; port: number; target: CallTarget }[] {
+function targetsOf({ mesh: { registry } }: SimulatedFiles): readonly Target[] {
   return registry.services
     .filter((service) => service.meshExternal)
-    .flatMap(({ hostname, ports }) =>
+    .flatMap(({ hostname, namespace, ports }) =>
       ports.flatMap(({ number, protocol }) => {
         const target = sampleCall(hostname, number, protocol);
-        return target ? [{ host: hostname, port: number, target }] : [];
+        return target ? [{ host: hostname, port: number, target, namespace }] : [];
       }),
     );
 }

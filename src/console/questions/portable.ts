@@ -6,6 +6,7 @@ import { ownOriginOf, withOrigin } from '../../api/derived-rule.ts';
 import { KINDS, type Kind, type MeshConfig, type ResourceOf } from '../../api/index.ts';
 import type { Resource, Source, SourceParts } from '../../api/resource.ts';
 import { sourceOf } from '../../api/source.ts';
+import { LineIndex } from '../../api/yaml/documents.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { KindTable } from '../../config/tables.ts';
 import type { Finding, Position } from '../../lib/finding.ts';
@@ -80,6 +81,7 @@ export function portable(snapshot: Snapshot, config: MeshConfig): PortableMesh {
 
 export function fromPortable({ version, complete, findings, texts, resources, lists, all }: PortableMesh): Snapshot {
   const made: Resource[] = [];
+  const lines = texts.map((text) => new LineIndex(text));
   const inward: Replace = (value) => {
     if ('hiddenBytes' in value && value.hiddenBytes instanceof Uint8Array) return new Redacted(value.hiddenBytes);
     const { ruleOf, rule } = value as Partial<Rule>;
@@ -89,7 +91,10 @@ export function fromPortable({ version, complete, findings, texts, resources, li
     made.push({
       ...rest,
       spec: replaced(spec, inward),
-      source: 'fixed' in source ? fixedSource(source.file, source.fixed) : sourceOf({ ...source, text: texts[source.text]! }),
+      source:
+        'fixed' in source
+          ? fixedSource(source.file, source.fixed)
+          : sourceOf({ ...source, text: texts[source.text]! }, lines[source.text]!),
       ...(derivedFrom !== undefined && { derivedFrom: made[derivedFrom]! }),
     });
   const at = (places: readonly number[] = []) => places.map((place) => made[place] as ResourceOf<Kind>);

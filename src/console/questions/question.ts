@@ -26,6 +26,12 @@ export interface ExplainQuestion {
   readonly now: number;
 }
 
+export interface OutwardsQuestion {
+  readonly kind: 'outwards';
+  /** Only of workloads there, to what is declared there or open to them; undefined: all. */
+  readonly namespaces?: readonly string[];
+}
+
 /** Whether a change of a file mends a finding, and what comes with it. */
 export interface MendQuestion {
   readonly kind: 'mend';
@@ -43,7 +49,7 @@ export type Question =
   | ExplainQuestion
   | { readonly kind: 'verify' }
   | { readonly kind: 'diff'; readonly before: Side; readonly after: Side }
-  | { readonly kind: 'outwards' }
+  | OutwardsQuestion
   | { readonly kind: 'workloads' };
 
 export interface Answers {

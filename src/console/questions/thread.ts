@@ -68,7 +68,7 @@ async function answer(question: Question): Promise<Answers[keyof Answers]> {
     case 'verify':
       return verified(files, progress());
     case 'outwards':
-      return outwards(files);
+      return outwards(files, question.namespaces && new Set(question.namespaces));
     case 'diff': {
       const { subject } = ready;
       const [before, after] = [await side(question.before, files, subject), await side(question.after, files, subject)];

@@ -45,13 +45,18 @@ export interface ControllerOptions {
   readonly virtualHosts: boolean;
 }
 
+export interface Controller extends ControlPlane {
+  /** How something else that is served proves who it is, by the CA and under these names beside its own; undefined without the CA. */
+  credentials(names: readonly string[]): MeshCredentials | undefined;
+}
+
 /** Before the first proxies are served. */
 const PREPARE_MS = 5000;
 /** As Istio's: certificates that have ended, and clients that are trusted no more, are out by then. */
 const MOST_AGE_MS = 30 * 60_000;
 
 /** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served, and as `jwksIn`. */
-export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<ControlPlane> {
+export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<Controller> {
   const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs, virtualHosts, webhook, cluster, service } = options;
   checkAddresses(options);
   if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
@@ -154,6 +159,11 @@ export async function startController(options: ControllerOptions, tell: (event: 
     reload,
     use,
     reopenLogs,
+    credentials: (names) => {
+      const made = identities && meshCredentials(identities, control.report.mesh.config.trustDomain, failed, service, names);
+      if (made) tls.push(made);
+      return made;
+    },
     close,
   };
 }

@@ -22,14 +22,16 @@ export interface MeshCredentials {
 /**
  * Throws as `authorityIn`. @param failed a certificate could not be renewed: the one there is ends with its time; it is tried again
  * @param service by which it is called beside the name that all control planes have, e.g. `istiod-canary.mesh.svc`
+ * @param names others by which it is called
  */
 export function meshCredentials(
   identities: Identities,
   trustDomain: string,
   failed: (error: unknown) => void,
   service = CONTROL_PLANE_HOST,
+  names: readonly string[] = [],
 ): MeshCredentials {
-  const hosts = [...new Set([CONTROL_PLANE_HOST, service])];
+  const hosts = [...new Set([CONTROL_PLANE_HOST, service, ...names])];
   let renewed = (_tls: ServerTls) => {};
   let timer: NodeJS.Timeout;
   const renewAfter = (ms: number) => {
