@@ -154,6 +154,8 @@ const OWN_FILES = [
   'control/contained/caller.ts',
   'demo/run.ts',
   'engine/envoy/leftovers.ts',
+  'kube/cni/node-files.ts',
+  'kube/cni/plugin.ts',
   'kube/iptables.ts',
   'lib/listen.ts',
   'lib/version.ts',

@@ -1,8 +1,9 @@
 /** Keeps the plugin on a node: its files, and its place in the network configuration whoever writes that anew. */
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FolderWatch } from '../../config/folder-watch.ts';
 import { codeOf, messageOf } from '../../lib/errors.ts';
+import { readRegularText } from '../../lib/regular-file.ts';
 import { beforeOurs, CONF_FILE, chained, PLUGIN, primaryOf } from './chained.ts';
 import { installPlugin, removePlugin } from './node-files.ts';
 
@@ -73,7 +74,7 @@ export class Keeper {
       rmSync(join(conf, CONF_FILE), { force: true });
       return `${conf} has no network configuration to chain the plugin onto`;
     }
-    const made = chained(readFileSync(join(conf, primary), 'utf8'));
+    const made = chained(readRegularText(join(conf, primary)));
     if ('problem' in made) return `${join(conf, primary)} ${made.problem}`;
     if (textOf(join(conf, CONF_FILE)) !== made.text) this.#write(made.text);
     const other = beforeOurs(names);
@@ -92,7 +93,7 @@ export class Keeper {
 
 function textOf(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    return readRegularText(file);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
