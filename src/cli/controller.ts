@@ -1,6 +1,7 @@
 /** `sallyport controller`: the control plane alone. */
 import { Command } from 'commander';
 import { SALLYPORT_CONTROLLER } from '../api/gateway-api/common.ts';
+import { type ConsoleOptions, checkConsole, openConsole } from '../console/asked.ts';
 import type { Beside } from '../console/beside.ts';
 import { GUARD_LABEL } from '../control/admission/guard-options.ts';
 import { type GuardedOptions, guardFrom } from '../control/admission/guarded.ts';
@@ -8,11 +9,10 @@ import { servedText } from '../control/event-text.ts';
 import type { OpenSource } from '../control/from-files.ts';
 import { type DutyOptions, dutiesOf } from '../control/kubernetes/asked.ts';
 import type { ControlEvent } from '../control/report.ts';
-import type { Controller } from '../control/serving/controller.ts';
 import { type ClusterOptions, ISTIO_SYSTEM } from '../inputs/cluster.ts';
 import { ObservedObjects } from '../kube/observed.ts';
 import { SallyportError } from '../lib/errors.ts';
-import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
 import { TOKEN_AUDIENCE } from '../lib/spiffe.ts';
 import { addInjectionOptions, type InjectedOptions, injectionFrom } from './injection-options.ts';
 import { addressOption, choiceOption, defaulted, durationOption, socketOption } from './options.ts';
@@ -20,7 +20,7 @@ import { say, sayEvent } from './say.ts';
 import { serve } from './serve.ts';
 import { addClusterOptions, clusterAccess, demandSource } from './source-options.ts';
 
-interface Options extends ClusterOptions, InjectedOptions, GuardedOptions, DutyOptions {
+interface Options extends ClusterOptions, ConsoleOptions, InjectedOptions, GuardedOptions, DutyOptions {
   readonly meshConfig?: string;
   readonly ca?: string;
   readonly gateways: boolean;
@@ -34,8 +34,6 @@ interface Options extends ClusterOptions, InjectedOptions, GuardedOptions, DutyO
   readonly keep: number;
   readonly grace: number;
   readonly watch: boolean;
-  readonly console?: SocketAddress;
-  readonly consoleHost: readonly string[];
 }
 
 export function controllerCommand(): Command {
@@ -151,7 +149,7 @@ export function controllerCommand(): Command {
         sayServed(event);
         pages?.changed();
       });
-      pages = await openConsole(control, options).catch(async (error: unknown) => {
+      pages = await openConsole(control, options, () => clusterAccess(options), say).catch(async (error: unknown) => {
         await control.close(0);
         throw error;
       });
@@ -177,26 +175,6 @@ function sourceOf(paths: readonly string[], options: Options, observer: Observed
     const access = await clusterAccess(options);
     return openKubernetesSource({ access, revision, istioNamespace, meshConfig, observer, gatewayController }, listener);
   };
-}
-
-/** @throws SallyportError `usage` */
-function checkConsole({ console: at, consoleHost, kube, ca }: Options): void {
-  if (!at && consoleHost.length > 0) throw new SallyportError('usage', '--console-host names the console: it needs --console');
-  if (at && !kube)
-    throw new SallyportError('usage', '--console is for people of a cluster: it needs --kube. For files there is sallyport ui');
-  if (at && !isLoopbackAddress(at.address) && ca === undefined)
-    throw new SallyportError(
-      'usage',
-      `--console ${at.address}: others than this machine are served over TLS, by a certificate of the CA: name its folder with --ca, or a loopback address`,
-    );
-}
-
-async function openConsole(control: Controller, options: Options): Promise<Beside | undefined> {
-  const { console: at, consoleHost: hosts } = options;
-  if (!at) return undefined;
-  const { consoleInCluster } = await import('../console/in-cluster.ts');
-  const credentials = isLoopbackAddress(at.address) ? undefined : control.credentials(hosts);
-  return consoleInCluster({ control, access: await clusterAccess(options), at, hosts, credentials, say });
 }
 
 /** As of other control planes, but that what is published is in force when clients have acknowledged it. */
