@@ -108,7 +108,8 @@ const NO_AUTHORITY = 'No-Authority';
 function tlsOf(context: Context, policy: Policy): object {
   const { hostname, subjectAltNames, caCertificateRefs, wellKnownCACertificates } = policy.spec.validation;
   const names = subjectAltNames.map((name) => (name.type === 'URI' ? name.uri! : name.hostname!));
-  const tls = { mode: 'SIMPLE', sni: hostname, subjectAltNames: names };
+  // Without names of its own the hostname has to be the certificate's, as the Gateway API says; Istio takes any then.
+  const tls = { mode: 'SIMPLE', sni: hostname, subjectAltNames: names.length > 0 ? names : [hostname] };
   const problem = authorityProblem(policy);
   if (problem) {
     context.report('SP0014', policy, ['spec', 'validation', ...problem.path], `${problem.message} Connections to its targets are refused.`);
