@@ -181,15 +181,24 @@ export class ApiServer {
     const path = pathOf(object);
     const made = await this.ask('POST', path, object);
     const { name } = object.metadata;
-    if (made.status === 409) {
-      const there = await this.ask('GET', `${path}/${name}`);
-      const metadata = { ...object.metadata, resourceVersion: there.body.metadata.resourceVersion };
-      await this.must('PUT', `${path}/${name}`, { ...object, metadata });
-    } else if (made.status >= 300) throw new Error(`${object.kind} ${name}: ${made.status} ${made.body.message}`);
+    if (made.status === 409) await this.#replace(path, object);
+    else if (made.status >= 300) throw new Error(`${object.kind} ${name}: ${made.status} ${made.body.message}`);
     if (object.kind === 'Pod' && object.status) {
       const there = await this.must('GET', `${path}/${name}`);
       await this.must('PUT', `${path}/${name}/status`, { ...there, status: object.status });
     }
+  }
+
+  /** Who writes statuses may come between, now and then. */
+  async #replace(path: string, object: Document): Promise<void> {
+    const at = `${path}/${object.metadata.name}`;
+    for (let tries = 0; tries < 10; tries++) {
+      const { metadata } = await this.must('GET', at);
+      const put = await this.ask('PUT', at, { ...object, metadata: { ...object.metadata, resourceVersion: metadata.resourceVersion } });
+      if (put.status < 300) return;
+      if (put.status !== 409) throw new Error(`PUT ${at}: ${put.status} ${put.body.message}`);
+    }
+    throw new Error(`${at} is written by others each time`);
   }
 
   delete(kind: string, apiVersion: string, name: string, namespace = 'default'): Promise<unknown> {
