@@ -157,10 +157,8 @@ export const sketches: Arbitrary<Sketch> = fc
     const valid = /^\//.test(http.path) && !/[#\\]/.test(http.path) && http.authority !== '';
     const version = valid ? http.version : ('1.1' as const);
     const fitting = version === '2' ? http.headers.filter(fitsHttp2) : http.headers;
-    // What a server that ends the application's own TLS says of a length that comes twice is no proxy's affair.
-    const headers = tls
-      ? fitting.filter((one, i) => one[0] !== 'content-length' || fitting.findIndex(([name]) => name === one[0]) === i)
-      : fitting;
+    // Where it comes there as it is a server of HTTP/2 refuses a length that comes twice, which is no proxy's affair.
+    const headers = fitting.filter(([name], i) => name !== 'content-length' || fitting.findIndex((other) => other[0] === name) === i);
     return { ...sketch, http: { ...http, version, headers }, tls: tls && { ...tls, alpn: version === '2' ? ['h2'] : tls.alpn } };
   });
 
