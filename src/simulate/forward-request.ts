@@ -62,7 +62,9 @@ export function forwardRequest(
   if (applies !== undefined) recorder.step('policy', '', applies, route.origins);
   const chosenBy = action.clusterHeader !== undefined && action.choose(other)?.cluster !== choice.cluster;
   const record = { ...recordOf(route, head, call, WORKINGS[0].at), upstreamCluster: choice.cluster };
-  const refusal = finalizeBoth(hop, request, route, action, choice, router, record);
+  // A router that finds no cluster has changed nothing of the request yet, which a format in the response may read.
+  const isThere = hop.proxy.cluster(choice.cluster) !== undefined;
+  const refusal = isThere ? finalizeBoth(hop, request, route, action, choice, router, record) : undefined;
   if (refusal) return reply(refusal, undefined);
   if (chosenBy || head.authority !== other.authority || head.path !== other.path || head.method !== other.method) {
     const what = `route ${name}: where it sends a request depends on what is not the same for every request`;

@@ -364,4 +364,15 @@ export const FOUND: readonly Found[] = [
     call: toWww(get({ headers: [['x-a', '1']] })),
     expect: 'sleep outbound|80||www.example.com: GET www.example.com / []',
   },
+  {
+    name: 'a format in a response sees the request as it came where there is no cluster to send it to',
+    config: [
+      WWW,
+      routes(
+        `{ headers: { request: { remove: [x-a] }, response: { add: { x-r-b: '%REQ(x-a)%-' } } }, route: [{ destination: { host: undeclared.example.com, port: { number: 80 } } }] }`,
+      ),
+    ],
+    call: toWww(get({ headers: [['x-a', '1']] })),
+    expect: 'sleep: 503',
+  },
 ];
