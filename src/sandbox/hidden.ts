@@ -159,7 +159,8 @@ export function keepFolders(folders: readonly string[]): void {
   if (folders.length > 0) process.chdir(process.cwd());
 }
 
-function foldersAbove(folder: string): string[] {
+/** But the root. */
+export function foldersAbove(folder: string): string[] {
   const above = dirname(folder);
   return above === '/' || above === folder ? [] : [...foldersAbove(above), above];
 }

@@ -74,6 +74,44 @@ for (const user of ['nobody', 'root'] as const) {
   });
 }
 
+for (const user of ['nobody', 'root'] as const) {
+  const skip = sandboxNeeds(user) || needs('openssl');
+  test(`nor by a folder in which the program is looked for first (${user})`, { skip }, async (t) => {
+    const { folder, signs } = world(t, user);
+    const named = signs.map((word) => (word.endsWith('/sign.sh') ? 'sign.sh' : word));
+    const path = `${folder}/first:${folder}/tools:${process.env.PATH}`;
+    mkdirSync(join(folder, 'first'));
+    if (user === 'nobody') execFileSync('chown', ['nobody', join(folder, 'first')]);
+    const script = `echo x 2>/dev/null >${folder}/first/sign.sh && echo planted; echo done`;
+    const planted = await runSandboxed(t, user, ['sh', '-c', script], { options: named, environment: { PATH: path } });
+    assert.equal(planted.stdout, 'done\n', planted.stderr);
+    rmSync(join(folder, 'first'), { recursive: true });
+    const made = await runSandboxed(t, user, ['true'], { options: named, environment: { PATH: path } });
+    assert.match(made.stderr, /sign\.sh runs outside of the sandbox.*name it by its path/);
+  });
+
+  test(`a program that is found by a link in a folder where the command has to write is refused (${user})`, { skip }, async (t) => {
+    const { folder, signs } = world(t, user);
+    const linked = signs.map((word) => (word.endsWith('/sign.sh') ? join(folder, 'work/by-link/sign.sh') : word));
+    symlinkSync(join(folder, 'tools'), join(folder, 'work/by-link'));
+    const { stderr, code } = await runSandboxed(t, user, ['true'], { options: linked, environment: { HOME: join(folder, 'work') } });
+    assert.match(stderr, /runs outside of the sandbox/);
+    assert.equal(code, 3);
+  });
+}
+
+test('a program that may be written in a folder that may not is kept as it is', {
+  skip: sandboxNeeds('nobody') || needs('openssl'),
+}, async (t) => {
+  const { folder, signs } = world(t, 'nobody');
+  execFileSync('chown', ['root', folder, join(folder, 'tools')]);
+  chmodSync(folder, 0o755);
+  const { stdout, stderr } = await runSandboxed(t, 'nobody', ['sh', '-c', `echo x >>${folder}/tools/sign.sh || echo kept`], {
+    options: signs,
+  });
+  assert.equal(stdout, 'kept\n', stderr);
+});
+
 /** An installation of its own, which the user owns. */
 function installed(t: TestContext, user: User): string {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-installed-'));

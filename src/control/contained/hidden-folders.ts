@@ -1,9 +1,10 @@
 /** What a contained command is not to see: whole folders, as of a file alone that could not be promised: one that takes its place is another file. */
 import { realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, resolve, sep } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { SallyportError } from '../../lib/errors.ts';
 import { privateFolder } from '../../lib/private-folder.ts';
+import { resolved, sharedWith } from './folders.ts';
 
 /** A file, whose folder is hidden, or a folder. */
 export type HiddenFile = { readonly what: string } & ({ readonly file: string } | { readonly folder: string });
@@ -17,7 +18,7 @@ export function foldersToHide(hidden: readonly HiddenFile[], environment: Readon
   const folders = new Set<string>();
   for (const one of hidden) {
     for (const folder of foldersOf(one)) {
-      const shared = needed.find((path) => path === folder || path.startsWith(folder === sep ? sep : folder + sep));
+      const shared = sharedWith(folder, needed);
       if (shared !== undefined) throw unhidden(one, folder, shared);
       folders.add(folder);
     }
@@ -66,13 +67,5 @@ function real(path: string, what: string): string {
     return realpathSync(path);
   } catch (cause) {
     throw new SallyportError('path-not-found', `${what}: there is no ${path}`, { cause });
-  }
-}
-
-function resolved(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return resolve(path);
   }
 }

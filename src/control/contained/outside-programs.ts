@@ -1,9 +1,11 @@
 /** Programs that `run` starts outside of the sandbox: the contained command must not choose what they do. */
-import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, readlinkSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join, resolve, sep } from 'node:path';
+import { basename, delimiter, dirname, join, resolve, sep } from 'node:path';
 import { SallyportError } from '../../lib/errors.ts';
 import type { Allowed } from '../../policy/allow.ts';
+import { foldersAbove } from '../../sandbox/hidden.ts';
+import { resolved, sharedWith } from './folders.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -34,17 +36,18 @@ function wordsOf(command: string): string[] {
 }
 
 /**
- * The folders in which the command is to write nothing: those of the program and of files that its arguments name, as far as this user may write there.
+ * The folders in which the command is to write nothing: those that decide what the program is, and files that its arguments name, as far as this user may
+ * change that.
  * @throws SallyportError `program-unprotected` where the command has to write there
  */
 export function foldersToKeep(programs: readonly OutsideProgram[], environment: Environment): readonly string[] {
-  const needed = [process.cwd(), tmpdir(), environment.HOME, environment.TMPDIR].flatMap((path) => (path ? [real(path)] : []));
+  const needed = [process.cwd(), tmpdir(), environment.HOME, environment.TMPDIR].flatMap((path) => (path ? [resolved(path)] : []));
   const folders = new Set<string>();
   for (const { words, what } of programs) {
-    for (const file of words.flatMap((word, i) => fileOf(word, i === 0, environment))) {
-      for (const folder of new Set([real(dirname(file)), dirname(real(file))]).values()) {
-        if (!mayWrite(folder)) continue;
-        const shared = needed.find((path) => path === folder || path.startsWith(folder === sep ? sep : folder + sep));
+    for (const { file, before } of words.flatMap((word, i) => fileOf(word, i === 0, environment))) {
+      for (const folder of [...before, ...foldersOnTheWay(file)]) {
+        if (![resolved(file), folder, ...foldersAbove(folder)].some(mayWrite)) continue;
+        const shared = existsSync(folder) ? sharedWith(folder, needed) : folder;
         if (shared !== undefined) throw unprotected(what, file, folder, shared);
         folders.add(folder);
       }
@@ -53,33 +56,51 @@ export function foldersToKeep(programs: readonly OutsideProgram[], environment: 
   return [...folders];
 }
 
+/** The folder of a file, and those of all links by which it is found. Links of the root itself cannot be kept from root. */
+function foldersOnTheWay(file: string): ReadonlySet<string> {
+  const folders = new Set([dirname(resolved(file)), ...[...linksTo(file)].map((link) => dirname(link))]);
+  folders.delete(sep);
+  return folders;
+}
+
+/** Where they stand, without links in their folders. */
+function linksTo(path: string, found = new Set<string>()): ReadonlySet<string> {
+  for (const part of [...foldersAbove(path), path]) {
+    const folder = resolved(dirname(part));
+    const place = join(folder, basename(part));
+    if (found.has(place) || !lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink()) continue;
+    found.add(place);
+    linksTo(resolve(folder, readlinkSync(place)), found);
+  }
+  return found;
+}
+
 function unprotected(what: string, file: string, folder: string, shared: string): SallyportError {
   return new SallyportError(
     'program-unprotected',
-    `${what}: ${file} runs outside of the sandbox, so the command must not change it, and the command needs to write to ${shared}, which is in ${folder}: move it to a folder of its own.`,
+    `${what}: ${file} runs outside of the sandbox, so the command must not change it, and the command needs to write to ${shared}, which is in ${folder}: move it to a folder of its own, and name it by its path.`,
   );
 }
 
-/** The file that a word names, if it names one. */
-function fileOf(word: string, isProgram: boolean, { PATH = '' }: Environment): string[] {
-  const places = isProgram && !word.includes('/') ? PATH.split(delimiter).map((folder) => join(folder, word)) : [resolve(word)];
-  const found = word && places.find((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
-  return found ? [found] : [];
+interface Named {
+  readonly file: string;
+  /** Folders in which it is looked for before that. */
+  readonly before: readonly string[];
 }
 
-function mayWrite(folder: string): boolean {
+/** The file that a word names, if it names one. */
+function fileOf(word: string, isProgram: boolean, { PATH = '' }: Environment): Named[] {
+  const searched = isProgram && !word.includes('/') ? PATH.split(delimiter).map((folder) => resolve(folder)) : undefined;
+  const places = searched?.map((folder) => join(folder, word)) ?? [resolve(word)];
+  const at = word === '' ? -1 : places.findIndex((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
+  return at < 0 ? [] : [{ file: places[at]!, before: searched?.slice(0, at).map(resolved) ?? [] }];
+}
+
+function mayWrite(path: string): boolean {
   try {
-    accessSync(folder, constants.W_OK);
+    accessSync(path, constants.W_OK);
     return true;
   } catch {
     return false;
-  }
-}
-
-function real(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return resolve(path);
   }
 }
