@@ -3,21 +3,10 @@ import { test } from 'node:test';
 import { captureText, readCapture } from './annotation.ts';
 import { capturesOutbound, probesFor } from './probes.ts';
 import { type CaptureSettings, captureRules, missingRules } from './rules.ts';
+import { ALL_CAPTURED } from './testing.ts';
 
-const SETTINGS: CaptureSettings = {
-  outboundPort: 15001,
-  inboundPort: 15006,
-  proxyUid: 1337,
-  includeOutboundRanges: '*',
-  excludeOutboundRanges: [],
-  includeOutboundPorts: [],
-  excludeOutboundPorts: [],
-  includeInboundPorts: '*',
-  excludeInboundPorts: ['15090'],
-  dnsPort: undefined,
-};
 const tried = (settings: Partial<CaptureSettings>, uid = 1338) =>
-  probesFor({ ...SETTINGS, ...settings }, uid).map(
+  probesFor({ ...ALL_CAPTURED, ...settings }, uid).map(
     ({ what, ip, port, arrives }) => `${what} ${ip} ${port} -> ${arrives.ip} ${arrives.port}`,
   );
 
@@ -40,14 +29,14 @@ test('what shows capture is a call to nobody that the settings capture', () => {
 
 test('where nothing that is sent is captured, the proxy’s user sees the rules for what comes in', () => {
   const none = { includeOutboundRanges: [] };
-  assert.equal(capturesOutbound({ ...SETTINGS, ...none }), false);
-  assert.equal(capturesOutbound({ ...SETTINGS, excludeOutboundRanges: ['0.0.0.0/0', '::/0'] }), false);
-  assert.equal(capturesOutbound(SETTINGS), true);
+  assert.equal(capturesOutbound({ ...ALL_CAPTURED, ...none }), false);
+  assert.equal(capturesOutbound({ ...ALL_CAPTURED, excludeOutboundRanges: ['0.0.0.0/0', '::/0'] }), false);
+  assert.equal(capturesOutbound(ALL_CAPTURED), true);
   assert.deepEqual(tried(none, 1337), ['inbound TCP 127.0.0.2 9 -> 127.0.0.1 15006']);
 });
 
 test('the annotation says the settings, and nothing else is taken for them', () => {
-  for (const settings of [SETTINGS, { ...SETTINGS, dnsPort: 15_053, excludeOutboundRanges: ['10.0.0.0/8', 'fd00::/8'] }])
+  for (const settings of [ALL_CAPTURED, { ...ALL_CAPTURED, dnsPort: 15_053, excludeOutboundRanges: ['10.0.0.0/8', 'fd00::/8'] }])
     assert.deepEqual(readCapture(captureText(settings)), { settings });
   const wrong = [
     { proxyUid: 0 },
@@ -59,18 +48,18 @@ test('the annotation says the settings, and nothing else is taken for them', () 
     { includeInboundPorts: undefined },
   ];
   for (const each of wrong) {
-    const text = JSON.stringify({ ...JSON.parse(captureText(SETTINGS)), ...each });
+    const text = JSON.stringify({ ...JSON.parse(captureText(ALL_CAPTURED)), ...each });
     assert.ok('problem' in readCapture(text), text);
   }
   for (const text of ['', 'null', '[]', '1']) assert.ok('problem' in readCapture(text), text);
 });
 
 test('rules that are not there are named', () => {
-  const dns = { ...SETTINGS, dnsPort: 15_053 };
+  const dns = { ...ALL_CAPTURED, dnsPort: 15_053 };
   const whole = captureRules(dns, 'IPv4', '');
   assert.deepEqual(missingRules(dns, 'IPv4', whole), []);
   assert.deepEqual(missingRules(dns, 'IPv4', whole.replace('-A OUTPUT -j ISTIO_OUTPUT\n', '')), ['OUTPUT -j ISTIO_OUTPUT']);
   assert.deepEqual(missingRules(dns, 'IPv4', whole.replace(/-A ISTIO_REDIRECT .*\n/, '')), ['ISTIO_REDIRECT']);
-  assert.equal(missingRules(SETTINGS, 'IPv4', '').length, 6);
-  assert.ok(missingRules(dns, 'IPv4', captureRules(SETTINGS, 'IPv4', '')).includes('OUTPUT -p udp -j ISTIO_OUTPUT_DNS'));
+  assert.equal(missingRules(ALL_CAPTURED, 'IPv4', '').length, 6);
+  assert.ok(missingRules(dns, 'IPv4', captureRules(ALL_CAPTURED, 'IPv4', '')).includes('OUTPUT -p udp -j ISTIO_OUTPUT_DNS'));
 });

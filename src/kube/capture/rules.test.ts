@@ -2,19 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { portList, rangeList } from './lists.ts';
 import { type CaptureSettings, captureRules } from './rules.ts';
+import { ALL_CAPTURED } from './testing.ts';
 
-const SETTINGS: CaptureSettings = {
-  outboundPort: 15001,
-  inboundPort: 15006,
-  proxyUid: 1337,
-  includeOutboundRanges: '*',
-  excludeOutboundRanges: [],
-  includeOutboundPorts: [],
-  excludeOutboundPorts: [],
-  includeInboundPorts: '*',
-  excludeInboundPorts: ['15090', '15021', '15020'],
-  dnsPort: undefined,
-};
+const SETTINGS = { ...ALL_CAPTURED, excludeInboundPorts: ['15090', '15021', '15020'] };
 
 const lines = (settings: Partial<CaptureSettings>, family: 'IPv4' | 'IPv6' = 'IPv4', present = '') =>
   captureRules({ ...SETTINGS, ...settings }, family, present).split('\n');

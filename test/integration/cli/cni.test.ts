@@ -8,23 +8,12 @@ import { after, before, type TestContext, test } from 'node:test';
 import * as esbuild from 'esbuild';
 import { linkPlugin } from '../../../scripts/image.ts';
 import { captureText } from '../../../src/kube/capture/annotation.ts';
-import type { CaptureSettings } from '../../../src/kube/capture/rules.ts';
+import { ALL_CAPTURED } from '../../../src/kube/capture/testing.ts';
 import { needs } from '../tools.ts';
 import { PROGRAM, Program } from './program.ts';
 
 const skip = needs('root', 'ip', 'iptables', 'ip6tables', 'setpriv', 'nsenter');
-const SETTINGS: CaptureSettings = {
-  outboundPort: 15001,
-  inboundPort: 15006,
-  proxyUid: 1337,
-  includeOutboundRanges: '*',
-  excludeOutboundRanges: [],
-  includeOutboundPorts: [],
-  excludeOutboundPorts: [],
-  includeInboundPorts: '*',
-  excludeInboundPorts: ['15090'],
-  dnsPort: 15_053,
-};
+const SETTINGS = { ...ALL_CAPTURED, dnsPort: 15_053 };
 const CONF = { cniVersion: '1.0.0', name: 'lab', plugins: [{ type: 'bridge', bridge: 'cni0' }, { type: 'portmap' }] };
 const RESULT = {
   cniVersion: '1.0.0',
