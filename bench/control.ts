@@ -8,13 +8,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { ResourceType } from '../src/xds/resources.ts';
 import { FleetProxy } from './lib/fleet.ts';
-import { cpuMicros, listening, PROXY_CORE, pinSelf, residentMiB, start, stopAll, tailOf } from './lib/processes.ts';
+import { cpuMicros, listening, PROXY_CORE, pinSelf, residentMiB, settled, start, stopAll, tailOf } from './lib/processes.ts';
 import { buildPackage, ROOT } from './lib/proxies.ts';
-import { median } from './lib/report.ts';
+import { Samples } from './lib/report.ts';
 import { writeScaleConfig } from './lib/scale-config.ts';
 
 const { values } = parseArgs({
@@ -38,11 +37,10 @@ interface Build {
   readonly program: string;
 }
 
-const samples = new Map<string, number[]>();
+const samples = new Samples();
 
 function add(size: string, build: Build, metric: string, value: number): void {
-  const key = `${size.padEnd(11)} ${metric.padEnd(32)} ${build.name}`;
-  samples.set(key, [...(samples.get(key) ?? []), value]);
+  samples.add(`${size.padEnd(11)} ${metric.padEnd(32)} ${build.name}`, value);
 }
 
 /** Resolves with ms since `since` until each of the proxies has heard of the type, or the limit. */
@@ -60,17 +58,6 @@ function allHear(proxies: readonly FleetProxy[], type: ResourceType, since: numb
   });
 }
 
-async function quiet(pid: number): Promise<void> {
-  let cpu = cpuMicros(pid);
-  let since = performance.now();
-  while (performance.now() - since < QUIET_MS) {
-    await delay(100);
-    const now = cpuMicros(pid);
-    if (now - cpu > 20_000) since = performance.now();
-    cpu = now;
-  }
-}
-
 async function measure(folder: string, size: string, build: Build): Promise<void> {
   const [services, count] = size.split('x').map(Number) as [number, number];
   let state = { timeout: 5, status: 460 };
@@ -81,14 +68,14 @@ async function measure(folder: string, size: string, build: Build): Promise<void
   const proxies: FleetProxy[] = [];
   try {
     await listening(PORTS.xds, build.name, log, limitMs);
-    await quiet(running.pid);
+    await settled(running, limitMs, QUIET_MS);
     const cpu = cpuMicros(running.pid);
     const since = performance.now();
     for (let index = 0; index < count; index++) proxies.push(new FleetProxy(PORTS.xds, index));
     add(size, build, 'configured, s', (await allHear(proxies, 'route', since)) / 1000);
     add(size, build, 'CPU to configure, s', (cpuMicros(running.pid) - cpu) / 1e6);
     add(size, build, 'sent a proxy, MB', proxies[0]!.received / 1e6);
-    await quiet(running.pid);
+    await settled(running, limitMs, QUIET_MS);
     for (let change = 0; change < Number(values.changes); change++) {
       const [before, sent] = [cpuMicros(running.pid), proxies[0]!.received];
       state = { timeout: state.timeout + 1, status: state.status + 1 };
@@ -96,7 +83,7 @@ async function measure(folder: string, size: string, build: Build): Promise<void
       config.change(state);
       add(size, build, 'change with all, s', (await allHear(proxies, 'route', changed)) / 1000);
       add(size, build, 'CPU until then, s', (cpuMicros(running.pid) - before) / 1e6);
-      await quiet(running.pid);
+      await settled(running, limitMs, QUIET_MS);
       add(size, build, 'CPU with what follows, s', (cpuMicros(running.pid) - before) / 1e6);
       add(size, build, 'sent a proxy for a change, KB', (proxies[0]!.received - sent) / 1e3);
     }
@@ -120,9 +107,7 @@ try {
     }
   }
   console.log('services x proxies, metric, build: least / median / most');
-  for (const [key, found] of samples) {
-    console.log(`${key}: ${[Math.min(...found), median(found), Math.max(...found)].map((value) => value.toFixed(2)).join(' / ')}`);
-  }
+  samples.print();
 } finally {
   await stopAll();
   rmSync(folder, { recursive: true, force: true });

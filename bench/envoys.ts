@@ -19,12 +19,13 @@ import {
   pinSelf,
   type Running,
   residentMiB,
+  settled,
   start,
   stopAll,
   tailOf,
 } from './lib/processes.ts';
 import { buildPackage, ROOT } from './lib/proxies.ts';
-import { median } from './lib/report.ts';
+import { Samples } from './lib/report.ts';
 import { writeScaleConfig } from './lib/scale-config.ts';
 
 const { values } = parseArgs({
@@ -49,11 +50,10 @@ interface Way {
   readonly options: readonly string[];
 }
 
-const samples = new Map<string, number[]>();
+const samples = new Samples();
 
 function add(services: number, { name }: Way, metric: string, value: number): void {
-  const key = `${String(services).padEnd(6)} ${metric.padEnd(34)} ${name}`;
-  samples.set(key, [...(samples.get(key) ?? []), value]);
+  samples.add(`${String(services).padEnd(6)} ${metric.padEnd(34)} ${name}`, value);
 }
 
 async function admin(path: string): Promise<string> {
@@ -76,17 +76,6 @@ async function until(what: string, since: number, holds: () => Promise<boolean>)
     await delay(5);
   }
   return performance.now() - since;
-}
-
-async function quiet({ pid }: Running): Promise<void> {
-  let cpu = cpuMicros(pid);
-  let since = performance.now();
-  while (performance.now() - since < QUIET_MS) {
-    await delay(100);
-    const now = cpuMicros(pid);
-    if (now - cpu > 20_000) since = performance.now();
-    cpu = now;
-  }
 }
 
 function startEnvoy(folder: string, log: string): Running {
@@ -112,11 +101,11 @@ async function measure(folder: string, services: number, way: Way): Promise<void
   const controller = start(way.name, PROXY_CORE, process.execPath, argv, log);
   try {
     await listening(PORTS.xds, way.name, log, limitMs);
-    await quiet(controller);
+    await settled(controller, limitMs, QUIET_MS);
     const envoy = startEnvoy(folder, log);
     try {
       add(services, way, 'ready, s', (await until('ready', envoy.started, async () => (await admin('/ready')).startsWith('LIVE'))) / 1000);
-      await quiet(envoy);
+      await settled(envoy, limitMs, QUIET_MS);
       add(services, way, "Envoy's CPU until then, s", cpuMicros(envoy.pid) / 1e6);
       add(services, way, "Envoy's memory, MiB", residentMiB(envoy.pid));
       add(services, way, 'received, MB', (await received()) / 1e6);
@@ -129,7 +118,7 @@ async function measure(folder: string, services: number, way: Way): Promise<void
         const changed = performance.now();
         config.change(state);
         add(services, way, 'changed timeout in force, s', (await until('change', changed, async () => (await reloads()) > count)) / 1000);
-        await quiet(envoy);
+        await settled(envoy, limitMs, QUIET_MS);
         add(services, way, "Envoy's CPU for it, s", (cpuMicros(envoy.pid) - cpu) / 1e6);
         add(services, way, 'received for it, bytes', (await received()) - bytes);
       }
@@ -155,8 +144,7 @@ try {
   if (values.against) ways.push({ name: 'old', program: buildPackage(folder, values.against, 'old'), options: [] });
   for (const size of values.sizes.split(',')) for (const way of ways) await measure(folder, Number(size), way);
   console.log('services, metric, way: least / median / most');
-  for (const [key, found] of samples)
-    console.log(`${key}: ${[Math.min(...found), median(found), Math.max(...found)].map((value) => value.toFixed(2)).join(' / ')}`);
+  samples.print();
 } finally {
   await stopAll();
   rmSync(folder, { recursive: true, force: true });

@@ -134,12 +134,12 @@ export function cpuMicros(pid: number): number {
 /** Without CPU time for so long, what was started has settled; longer than it waits before it collects garbage. */
 const QUIET_MS = 5000;
 
-/** Resolves when the process has done what it had to do, or after so long. */
-export async function settled({ pid }: Running, limitMs: number): Promise<void> {
+/** Resolves when the process has done what it had to do and took no CPU time for `quietMs`, or after `limitMs`. */
+export async function settled({ pid }: Pick<Running, 'pid'>, limitMs: number, quietMs = QUIET_MS): Promise<void> {
   const end = performance.now() + limitMs;
   let cpu = cpuMicros(pid);
   let quietSince = performance.now();
-  while (performance.now() - quietSince < QUIET_MS && performance.now() < end) {
+  while (performance.now() - quietSince < quietMs && performance.now() < end) {
     await delay(250);
     const now = cpuMicros(pid);
     // What its timers take is no work.

@@ -21,6 +21,21 @@ export interface Target {
   readonly bound?: number;
 }
 
+/** Values by what they are of, in the order in which these came first. */
+export class Samples {
+  readonly #byKey = new Map<string, number[]>();
+
+  add(key: string, value: number): void {
+    this.#byKey.set(key, [...(this.#byKey.get(key) ?? []), value]);
+  }
+
+  /** A line each: least, median and most. */
+  print(): void {
+    for (const [key, found] of this.#byKey)
+      console.log(`${key}: ${[Math.min(...found), median(found), Math.max(...found)].map((value) => value.toFixed(2)).join(' / ')}`);
+  }
+}
+
 export function median(samples: readonly number[]): number {
   const sorted = samples.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
