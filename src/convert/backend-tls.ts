@@ -104,14 +104,15 @@ function validationOf(tls: ClientTlsSettings, path: readonly PathStep[], problem
     );
   for (const field of ['caCrl', 'insecureSkipVerify'] as const)
     if (tls[field]) problems.add([...path, field], `a BackendTLSPolicy has no ${field}`);
+  // With none a BackendTLSPolicy asks more than the rule did: that the certificate is for its hostname.
+  if (tls.subjectAltNames.length === 0)
+    problems.add(path, 'a BackendTLSPolicy verifies the name in the certificate, which this does not: state subjectAltNames');
   if (tls.subjectAltNames.length > 5) problems.add([...path, 'subjectAltNames'], 'a BackendTLSPolicy has at most five names');
   return {
     hostname: tls.sni,
     wellKnownCACertificates: 'System',
-    ...(tls.subjectAltNames.length > 0 && {
-      subjectAltNames: tls.subjectAltNames.map((name) =>
-        name.includes('://') ? { type: 'URI', uri: name } : { type: 'Hostname', hostname: name },
-      ),
-    }),
+    subjectAltNames: tls.subjectAltNames.map((name) =>
+      name.includes('://') ? { type: 'URI', uri: name } : { type: 'Hostname', hostname: name },
+    ),
   };
 }

@@ -424,11 +424,16 @@ test('kinds without a counterpart are named', () => {
 
 test('DestinationRules that originate TLS', () => {
   const https = entry(undefined, { ports: [{ number: 443, name: 'https', protocol: 'HTTPS' }] });
-  const tls = { mode: 'SIMPLE', sni: 'www.example.com', caCertificates: 'system' };
+  const unnamed = { mode: 'SIMPLE', sni: 'www.example.com', caCertificates: 'system' };
+  const tls = { ...unnamed, subjectAltNames: ['www.example.com'] };
   const rules = (trafficPolicy: Json, more: Json = {}, namespace = 'default') =>
     object('DestinationRule', 'd', { host: 'www.example.com', trafficPolicy, ...more }, namespace);
   const target = { group: 'networking.istio.io', kind: 'ServiceEntry', name: 'www' };
-  const validation = { hostname: 'www.example.com', wellKnownCACertificates: 'System' };
+  const validation = {
+    hostname: 'www.example.com',
+    wellKnownCACertificates: 'System',
+    subjectAltNames: [{ type: 'Hostname', hostname: 'www.example.com' }],
+  };
   const specs = (...args: Parameters<typeof rules>) => {
     const { made, problems } = converted(https, rules(...args));
     assert.deepEqual(problems, []);
@@ -462,6 +467,7 @@ test('DestinationRules that originate TLS', () => {
   refused(/namespace: a BackendTLSPolicy stands in the namespace of its ServiceEntry, default/, { tls }, {}, 'istio-system');
   refused(/host: .*none declares other\.example\.com/, { tls }, { host: 'other.example.com' });
   refused(/tls\.mode: .*not DISABLE/, { tls: { mode: 'DISABLE' } });
+  refused(/state subjectAltNames/, { tls: unnamed });
   refused(/state sni/, { tls: { mode: 'SIMPLE', caCertificates: 'system' } });
   refused(/caCertificates: /, { tls: { ...tls, caCertificates: '/etc/ca.crt' } });
   refused(/credentialName: /, { tls: { mode: 'SIMPLE', sni: 'www.example.com', credentialName: 'c' } });
