@@ -64,7 +64,7 @@ test('equivalence: what is not known of either side keeps it from being proved',
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
 metadata: {name: patch, namespace: default}
-spec: {configPatches: []}
+spec: {configPatches: [{applyTo: HTTP_FILTER, patch: {operation: INSERT_FIRST, value: {name: envoy.filters.http.lua}}}]}
 ---`;
   assert.equal(equivalence(files(patched), files(ENTRY), 'x').result, 'undecided');
   assert.equal(equivalence(files(ENTRY), files(patched), 'x').result, 'undecided');
@@ -169,7 +169,7 @@ test('diff: what is not simulated is undecided where it is new, gone or changed,
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
 metadata: {name: patch, namespace: default}
-spec: {priority: ${priority}, configPatches: []}
+spec: {priority: ${priority}, configPatches: [{applyTo: HTTP_FILTER, patch: {operation: INSERT_FIRST, value: {name: envoy.filters.http.lua}}}]}
 ---`;
   const pod = (annotations: string) =>
     podText('a', '10.0.0.1').replace('namespace: default', `namespace: default, annotations: {${annotations}}`);

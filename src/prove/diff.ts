@@ -111,8 +111,6 @@ function changedPolicies({ mesh: { snapshot: old } }: SimulatedFiles, { mesh: { 
       const [one, other] = [before.get(name), after.get(name)];
       if (one && other && sameContent(one.spec, other.spec) && sameContent(one.metadata.annotations, other.metadata.annotations)) return [];
       if (![one, other].some((each) => each && decides(each.spec))) return [];
-      // What is new or gone of these is told with what is not simulated.
-      if (kind === 'EnvoyFilter' && !(one && other)) return [];
       return [`${kind} ${name} is ${!one ? 'new' : !other ? 'gone' : 'not what it was'}, and ${why}`];
     });
   });
@@ -126,7 +124,7 @@ interface BeyondCalls {
 
 const always = () => true;
 const BEYOND_CALLS: Readonly<Partial<Record<Kind, BeyondCalls>>> = {
-  EnvoyFilter: { why: 'is not simulated', decides: always },
+  EnvoyFilter: { why: 'may change more than the calls that are compared show', decides: always },
   AuthorizationPolicy: {
     why: 'asks of paths, methods, hosts, fields, tokens or addresses, of which not all are tried',
     decides: (spec) => asksOfRequests(spec as AuthorizationPolicy),

@@ -8,7 +8,9 @@ import { unknownTo } from './unknown.ts';
 
 const unknown = (text: string, mesh: Record<string, unknown> = {}) => unknownTo(simulateFiles(snapshotFromText(text), meshConfigOf(mesh)));
 const POD = podText('app', '10.0.0.1', { labels: '{app: app}' });
-const patch = (namespace: string, spec = '{configPatches: []}') =>
+/** Of a filter that is not simulated. */
+const LUA = '[{applyTo: HTTP_FILTER, patch: {operation: INSERT_FIRST, value: {name: envoy.filters.http.lua}}}]';
+const patch = (namespace: string, spec = `{configPatches: ${LUA}}`) =>
   `\napiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: patch, namespace: ${namespace}}\nspec: ${spec}\n---`;
 
 test('all is known of what is valid and captured', () => assert.deepEqual(unknown(POD + WWW_ENTRY), []));
@@ -34,9 +36,48 @@ test('a patch counts where it concerns a proxy: of its namespace, of the root, b
   assert.equal(count(patch('default')), 1);
   assert.equal(count(patch('istio-system')), 1);
   assert.equal(count(patch('other')), 0);
-  const selecting = (app: string) => patch('default', `{workloadSelector: {labels: {app: ${app}}}, configPatches: []}`);
+  const selecting = (app: string) => patch('default', `{workloadSelector: {labels: {app: ${app}}}, configPatches: ${LUA}}`);
   assert.equal(count(selecting('app')), 1);
   assert.equal(count(selecting('none')), 0);
+});
+
+test('of a patch, what is not applied or not simulated', () => {
+  const said = (applyTo: string, operation: string, value: string, match = '') =>
+    unknown(
+      POD +
+        patch('default', `{configPatches: [{applyTo: ${applyTo}, match: {${match}}, patch: {operation: ${operation}, value: ${value}}}]}`),
+    ).join();
+  assert.equal(said('CLUSTER', 'MERGE', '{connect_timeout: 1s, circuit_breakers: {}}'), '');
+  assert.match(
+    said('CLUSTER', 'MERGE', '{original_dst_lb_config: {use_http_header: true}}'),
+    /not simulated: Cluster\.original_dst_lb_config$/,
+  );
+  assert.match(said('CLUSTER', 'MERGE', '{conect_timeout: 1s}'), /configPatches\[0\] is not applied: .*"conect_timeout" is unknown/);
+  assert.equal(said('HTTP_ROUTE', 'MERGE', '{route: {timeout: 1s, retry_policy: {num_retries: 3}}}'), '');
+  assert.match(said('HTTP_ROUTE', 'MERGE', '{route: {cluster_header: x}}'), /not simulated: RouteAction\.cluster_header$/);
+  assert.equal(
+    said(
+      'HTTP_FILTER',
+      'REMOVE',
+      '{}',
+      'listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager, subFilter: {name: b}}}}',
+    ),
+    '',
+  );
+  assert.match(
+    said(
+      'HTTP_FILTER',
+      'INSERT_BEFORE',
+      '{name: x}',
+      'listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager, subFilter: {name: istio.stats}}}}',
+    ),
+    /istio\.stats is a filter of Istio's own/,
+  );
+  assert.match(said('BOOTSTRAP', 'MERGE', '{}'), /bootstraps are not patched/);
+  assert.match(said('EXTENSION_CONFIG', 'ADD', '{}'), /ECDS/);
+  assert.match(said('CLUSTER', 'MERGE', '{}', 'proxy: {metadata: {ROUTER_MODE: x}}'), /metadata of proxies is not known \(ROUTER_MODE\)/);
+  assert.equal(said('HTTP_FILTER', 'INSERT_FIRST', '{name: x}', 'context: WAYPOINT'), '');
+  assert.equal(said('HTTP_FILTER', 'INSERT_FIRST', '{name: x}', "proxy: {proxyVersion: '^1[.]2.*'}"), '');
 });
 
 test('what is in force for one revision, and namespaces that are selected', () => {

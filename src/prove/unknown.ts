@@ -9,6 +9,7 @@ import { formatPosition } from '../lib/finding.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { originText } from '../lib/origin.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { readPatch } from '../xds/patches/read.ts';
 import { type SimulatedFiles, workloadName } from './simulated.ts';
 
 /** What is not known, a sentence each. `past` are the workloads whose calls past a sidecar count. */
@@ -46,7 +47,7 @@ export function unsimulatedIn(files: SimulatedFiles, past: readonly PastSidecar[
           matchesLabels(spec.workloadSelector?.labels ?? {}, labels),
       ),
     )
-    .map(({ metadata }) => `EnvoyFilter ${metadata.namespace}/${metadata.name} changes proxies of Istio in ways that are not simulated`);
+    .flatMap(unsimulatedPatches);
   const revisions = snapshot.all().flatMap(({ kind, metadata }) => {
     const revision = IN_MESH.has(kind) ? metadata.labels['istio.io/rev'] : undefined;
     return revision === undefined ? [] : [`${kind} ${metadata.namespace}/${metadata.name} is in force for revision ${revision} only`];
@@ -66,6 +67,18 @@ export function unsimulatedIn(files: SimulatedFiles, past: readonly PastSidecar[
   const selected =
     config.discoverySelectors.length > 0 ? ['discoverySelectors of the MeshConfig leave namespaces out: which ones is not known'] : [];
   return [...patches, ...revisions, ...ambient, ...unread, ...refused, ...selected, ...past.map(({ sentence }) => sentence)];
+}
+
+function unsimulatedPatches({ metadata, spec }: ResourceOf<'EnvoyFilter'>): string[] {
+  const name = `EnvoyFilter ${metadata.namespace}/${metadata.name}`;
+  return spec.configPatches.flatMap((patch, index) => {
+    const reading = readPatch(patch);
+    if (reading.kind !== 'applied')
+      return reading.kind === 'elsewhere' ? [] : [`${name}: configPatches[${index}] is not applied: ${reading.why}`];
+    const { foreign, unsimulated } = reading.value;
+    const what = [...foreign, ...unsimulated];
+    return what.length === 0 ? [] : [`${name} changes proxies in ways that are not simulated: ${what.join(', ')}`];
+  });
 }
 
 /** A workload some of whose calls no sidecar takes. */

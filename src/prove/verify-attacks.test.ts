@@ -292,7 +292,11 @@ test('what is not captured, does not decode, or is patched is not proved', () =>
   assert.equal(judged(mesh(CALLER + pattern)).result, 'proved');
   const annotated = CALLER.replace('labels:', "annotations: {traffic.sidecar.istio.io/excludeOutboundPorts: '443'}, labels:");
   assert.equal(judged(mesh(annotated + pattern)).result, 'undecided');
-  const patch = document('EnvoyFilter', 'patch', '{configPatches: []}');
+  const patch = document(
+    'EnvoyFilter',
+    'patch',
+    '{configPatches: [{applyTo: HTTP_FILTER, patch: {operation: INSERT_FIRST, value: {name: envoy.filters.http.lua}}}]}',
+  );
   assert.equal(judged(mesh(CALLER + pattern + patch)).result, 'undecided');
   const broken = document(
     'ServiceEntry',

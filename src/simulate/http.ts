@@ -139,6 +139,8 @@ function runFilters(hop: HttpHop, request: Valued, first: CompiledRoute | undefi
   const now = options.now ?? Number.NaN;
   let metadata: DynamicMetadata | undefined;
   let injected: string | undefined;
+  for (const each of manager.unsimulated)
+    recorder.step('policy', '', `filter ${each} is not simulated: it may answer, or change the request`);
   for (const filter of manager.filters) {
     const {
       answer,

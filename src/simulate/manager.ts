@@ -10,15 +10,18 @@ import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/
 
 export interface Manager {
   readonly options: ManagerOptions;
-  /** Without those that this product does not have: what they do is not simulated. */
   readonly filters: readonly HttpFilter[];
+  /** Filters that this product does not have: what they do is not simulated. */
+  readonly unsimulated: readonly string[];
 }
 
 /** The reason, as an error, where it can't be simulated. */
 export function compileManager(config: HttpConnectionManager): Manager | Error {
   try {
     const options = readOptions(config);
-    return { options, filters: compileFilters(config, options, 'skip') };
+    const unsimulated: string[] = [];
+    const filters = compileFilters(config, options, (filter) => unsimulated.push(filter));
+    return { options, filters, unsimulated };
   } catch (error) {
     return error instanceof Error ? error : new Error(messageOf(error));
   }

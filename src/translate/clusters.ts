@@ -11,6 +11,7 @@ import { serviceClusters } from './clusters-services.ts';
 import type { TranslateContext } from './context.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER } from './names.ts';
 import { type Made, made, take } from './notes.ts';
+import { patchesFor } from './patches/index.ts';
 import { peersKey } from './peer-authentication.ts';
 import { Phase } from './phase.ts';
 import { toDuration } from './proto.ts';
@@ -40,7 +41,8 @@ export function buildClusters(context: TranslateContext): BuiltClusters {
   const lists = [snapshot.list('DestinationRule'), snapshot.list('Gateway'), peersKey(mesh)];
   const { clusters, endpoints } = ofServices.get(context, [scope.services, config, registry.endpoints, ...lists], buildOfServices);
   const own = ownClusters(context);
-  return { clusters: kept.all.get([clusters], own, () => sortedByName([...clusters, ...own], ({ name }) => name)), endpoints };
+  const all = kept.all.get([clusters], own, () => sortedByName([...clusters, ...own], ({ name }) => name));
+  return { clusters: patchesFor(context).clusters(all), endpoints };
 }
 
 /** The lists stay the same where endpoints change that they don't depend on. */

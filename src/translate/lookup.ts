@@ -13,13 +13,12 @@ import { lookupIn, type XdsLookup, type XdsResources } from '../xds/resources.ts
 import { blackHole, buildClusters, ownClusters, workloadClusters } from './clusters.ts';
 import { serviceClusters } from './clusters-services.ts';
 import { startTranslation, type TranslateContext } from './context.ts';
-import { sidecarInbound } from './listeners/inbound.ts';
-import { buildListeners } from './listeners/index.ts';
+import { buildInboundListeners, buildListeners, buildOutboundListeners } from './listeners/index.ts';
 import type { PlannedRoutes } from './listeners/planned.ts';
-import { sidecarOutbound } from './listeners/sidecar.ts';
 import type { Mesh } from './model.ts';
 import { nameTable } from './name-table.ts';
 import { hostnamesIn } from './names.ts';
+import { patchesFor } from './patches/index.ts';
 import { secretResources } from './secret-resources.ts';
 import type { SecretRequest } from './secrets.ts';
 import { sortedByName } from './sorted.ts';
@@ -53,15 +52,15 @@ export function translationLookup(proxy: ProxyIdentity, mesh: Mesh): Translation
 /** What a sidecar needs for calls to its workload. */
 export function inboundLookup(proxy: ProxyIdentity, mesh: Mesh): XdsLookup {
   const { context, requests } = startTranslation(proxy, mesh);
-  const listeners = sidecarInbound(context);
-  const clusters = [blackHole(context.mesh.config), ...workloadClusters(context)];
+  const listeners = buildInboundListeners(context);
+  const clusters = patchesFor(context).clusters([blackHole(context.mesh.config), ...workloadClusters(context)]);
   return lookupIn({ listeners, routes: [], clusters, endpoints: [], secrets: secretsOf(requests.values(), proxy, mesh) });
 }
 
 /** All that a sidecar has for the calls of its workload, without secrets; a recording (see reading.ts) has then seen what that depends on. */
 export function buildOutbound(proxy: ProxyIdentity, mesh: Mesh): XdsResources {
   const { context } = startTranslation(proxy, mesh);
-  const { listeners, routes } = sidecarOutbound(context);
+  const { listeners, routes } = buildOutboundListeners(context);
   const { clusters, endpoints } = buildClusters(context);
   const built = [...routes.values()].map((build) => build());
   return { listeners, routes: built, clusters, endpoints, secrets: [], nameTable: nameTable(context) };
@@ -79,7 +78,12 @@ function routeLookup(planned: PlannedRoutes): (name: string) => RouteConfigurati
 /** A service's clusters are built when one of them is asked for. */
 function clusterLookup(context: TranslateContext): Pick<XdsLookup, 'cluster' | 'endpoints'> {
   const of = once(() => serviceClusters(context));
+  const patches = patchesFor(context);
   const clusters = new Map<string, Cluster>();
+  /** Of several under one name the first stays. */
+  const add = (cluster: Cluster) => {
+    if (!clusters.has(cluster.name)) clusters.set(cluster.name, cluster);
+  };
   const endpoints = new Map<string, ClusterLoadAssignment>();
   const built = new Set<string>();
   const addService = (hostname: string) => {
@@ -87,13 +91,12 @@ function clusterLookup(context: TranslateContext): Pick<XdsLookup, 'cluster' | '
     built.add(hostname);
     for (const service of context.scope.servicesNamed(hostname)) {
       const inputs = of().inputsOf(service);
-      // Of several under one name the first stays.
-      for (const cluster of of().clusters(inputs)) if (!clusters.has(cluster.name)) clusters.set(cluster.name, cluster);
+      for (const cluster of of().clusters(inputs)) add(cluster);
       for (const each of of().endpoints(inputs)) if (!endpoints.has(each.clusterName)) endpoints.set(each.clusterName, each);
     }
   };
   const own = once(() => {
-    for (const cluster of ownClusters(context)) clusters.set(cluster.name, cluster);
+    for (const cluster of [...ownClusters(context), ...patches.addedClusters]) add(cluster);
   });
   const find = (name: string) => {
     own();
@@ -102,7 +105,8 @@ function clusterLookup(context: TranslateContext): Pick<XdsLookup, 'cluster' | '
   return {
     cluster(name) {
       find(name);
-      return clusters.get(name);
+      const built = clusters.get(name);
+      return built && patches.cluster(built);
     },
     endpoints(clusterName) {
       find(clusterName);

@@ -1,4 +1,5 @@
 import type { EnvoyConfigObjectPatch, ResourceOf } from '../../api/index.ts';
+import { readPatch } from '../../xds/patches/read.ts';
 import type { Context } from '../context.ts';
 
 /** Operations that place a filter relative to another one. */
@@ -6,7 +7,7 @@ const RELATIVE: ReadonlySet<string> = new Set(['INSERT_BEFORE', 'INSERT_AFTER', 
 const ROUTES: ReadonlySet<string> = new Set(['ROUTE_CONFIGURATION', 'HTTP_ROUTE']);
 const REPLACEABLE: ReadonlySet<string> = new Set(['NETWORK_FILTER', 'HTTP_FILTER', 'VIRTUAL_HOST']);
 
-/** IST0133, and IST0151–IST0155: operations that have no effect where they are applied, or one that hangs on what else is there. */
+/** IST0133: patches that have no effect here, or not everywhere. IST0151–IST0155: operations that have no effect where they are applied, or one that hangs on what else is there. */
 export function envoyFilters(context: Context): void {
   /** Filters that some earlier patch names for one version of proxies only. */
   const versioned = new Set<string>();
@@ -15,9 +16,10 @@ export function envoyFilters(context: Context): void {
       'IST0133',
       envoyFilter,
       ['metadata', 'name'],
-      'EnvoyFilter patches what Istio makes for Envoy, which may change with any release, and Sallyport does not apply it: explain, verify and up answer without it. Say the same with VirtualService, DestinationRule, Telemetry or AuthorizationPolicy where they can.',
+      'EnvoyFilter patches what is made for Envoy, which may change with any release. Say the same with VirtualService, DestinationRule, Telemetry or AuthorizationPolicy where they can.',
     );
     for (const [i, patch] of envoyFilter.spec.configPatches.entries()) {
+      unserved(context, envoyFilter, i);
       const operation = patch.patch?.operation;
       if (!operation) continue;
       const path = ['spec', 'configPatches', i, 'patch', 'operation'];
@@ -43,6 +45,23 @@ export function envoyFilters(context: Context): void {
       if (patch.match?.proxy?.proxyVersion) versioned.add(filterOf(patch));
     }
   }
+}
+
+/** What of a patch is not applied here, or not by every engine, or not known to simulation. */
+function unserved(context: Context, envoyFilter: ResourceOf<'EnvoyFilter'>, index: number): void {
+  const report = (message: string) => context.report('IST0133', envoyFilter, ['spec', 'configPatches', index], message);
+  const reading = readPatch(envoyFilter.spec.configPatches[index]!);
+  if (reading.kind !== 'applied') {
+    report(`This patch has no effect here: ${reading.why}.`);
+    return;
+  }
+  const { foreign, unsimulated } = reading.value;
+  if (foreign.length > 0)
+    report(
+      `${foreign.join(', ')}: Envoy has this extension and the embedded data plane does not, which refuses what it is put into (calls are closed). What it does is not simulated: explain passes over it, and verify leaves open what it may decide.`,
+    );
+  if (unsimulated.length > 0)
+    report(`What ${unsimulated.join(', ')} does is not simulated: explain passes over it, and verify leaves open what it may decide.`);
 }
 
 /** The name of the filter that the patch brings, or of the one that it is placed by. */

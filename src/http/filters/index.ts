@@ -61,13 +61,13 @@ function compileRouter(config: HttpFilterConfig, where: string, { upgrades }: Ma
 }
 
 /**
- * `lacking`: what becomes of a filter that this product does not have and that is not optional; simulation passes over it. Throws `xds-unsupported` for such
- * a filter where it is refused, `xds-invalid` for a list that does not end with the router.
+ * `lacks` is told of filters that this product does not have, which are then passed over, as in simulation. Without it throws `xds-unsupported` for such a
+ * filter that is not optional; `xds-invalid` for a list that does not end with the router.
  */
 export function compileFilters(
   { httpFilters, statPrefix }: HttpConnectionManager,
   options: ManagerOptions,
-  lacking: 'refuse' | 'skip' = 'refuse',
+  lacks?: (filter: string) => void,
 ): readonly HttpFilter[] {
   const filters: HttpFilter[] = [];
   for (const config of httpFilters) {
@@ -76,7 +76,8 @@ export function compileFilters(
     const type = typeNameOf(anyOf(config));
     if (OBSERVING_FILTERS.has(type)) continue;
     const compile = REGISTRY.get(type);
-    if (!compile && !config.isOptional && lacking === 'refuse') {
+    if (!compile) lacks?.(`${config.name} (${type || withoutType(config)})`);
+    if (!compile && !config.isOptional && !lacks) {
       throw new SallyportError('xds-unsupported', `${where}: ${type || withoutType(config)} is not supported`);
     }
     const filter = compile?.(config, where, options);

@@ -88,13 +88,22 @@ test('a listener that cannot be honoured is refused when it comes, and its last 
   const bad = encodeListener(listener('l1', address(1), [{ name: 'bare' }]));
   await assert.rejects(all.set('l1', bad, '2', []), { code: 'xds-unsupported', message: /filter_chains\[0\] "bare".filters/ });
   assert.equal(all.at({ ip: address(1), port: 443 })?.name, 'l1');
-  const socketOptions = encodeListener(listener('l2', address(2), [chain('*.x', 'c')], { transparent: true }));
-  await assert.rejects(all.set('l2', socketOptions, '1', []), /listener "l2".transparent/);
-  assert.equal(all.at({ ip: address(2), port: 443 }), undefined);
-  assert.deepEqual(
-    [...all.all()].map(({ name }) => name),
-    ['l1'],
-  );
+});
+
+test('one of which there is no good version takes its connections and has no chain for them', async (t) => {
+  const { all } = listeners(t);
+  const refused = encodeListener(listener('l2', address(2), [chain('*.x', 'c')], { transparent: true }));
+  await assert.rejects(all.set('l2', refused, '1', []), /listener "l2".transparent/);
+  const shut = all.at({ ip: address(2), port: 443 });
+  assert.equal(shut?.name, 'l2');
+  assert.deepEqual(shut.plan.chains, []);
+  // The same again is refused again, and a good version replaces it.
+  await assert.rejects(all.set('l2', refused, '1', []), /listener "l2".transparent/);
+  await all.set('l2', own(2), '2', []);
+  assert.equal(all.at({ ip: address(2), port: 443 })?.plan.chains.length, 1);
+  await assert.rejects(all.set('l3', encodeListener(listener('l3', address(3), [{ name: 'bare' }])), '1', []));
+  all.delete('l3');
+  assert.equal(all.at({ ip: address(3), port: 443 }), undefined);
 });
 
 test('a large listener is taken over in steps, between which the thread may do other things', async (t) => {

@@ -2,8 +2,10 @@
  * The listeners in force. A sidecar has one for each captured address, thousands of them, and few are ever used: one that is small and has no socket of its
  * own is checked when it comes, stays as bytes, and is made when the first connection is handed to it.
  */
+import { create, toBinary } from '@bufbuild/protobuf';
 import { codeOf } from '../../lib/errors.ts';
 import { type Pace, paced } from '../../lib/pace.ts';
+import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { addressKeys, type ListenerTable, tableOfAddresses } from '../../xds/match/listener.ts';
 import { refusalOf } from '../../xds/match/metadata.ts';
 import { listenerStatName } from '../stats/listener.ts';
@@ -124,10 +126,39 @@ export class Listeners {
   /**
    * Puts a listener in force. A socket whose address stays is kept, and with it connections that wait to be accepted; so is one of a listener that
    * `leaves` with the same update. Rejects when the configuration cannot be honoured or the address cannot be had; the last good version then stays.
+   * Where there is none, connections that are handed to it are closed: else they would go to the listener for what nothing declares, which may let them out.
    */
   async set(name: string, bytes: Uint8Array, version: string, leaving: readonly string[]): Promise<void> {
     const old = this.#listeners.get(name);
     if (old?.version === version) return;
+    try {
+      await this.#replace(old, name, bytes, version, leaving);
+    } catch (error) {
+      if (!old && !this.#closed) this.#shut(name, bytes);
+      throw error;
+    }
+  }
+
+  /** In place of a listener that is refused: takes what is handed to it, and has no chain for it. */
+  #shut(name: string, bytes: Uint8Array): void {
+    const { config } = decodeListener(bytes);
+    if (config.bindToPort !== false) return;
+    const { address, additionalAddresses, trafficDirection } = config;
+    const shut = toBinary(
+      ListenerSchema,
+      create(ListenerSchema, { name, address, additionalAddresses, trafficDirection, bindToPort: false }),
+    );
+    this.#put({
+      name,
+      version: '',
+      keys: addressKeys(config),
+      socketKey: socketKey(config),
+      statName: listenerStatName(config),
+      state: { kind: 'encoded', bytes: shut },
+    });
+  }
+
+  async #replace(old: Entry | undefined, name: string, bytes: Uint8Array, version: string, leaving: readonly string[]): Promise<void> {
     const encoded = decodeListener(bytes);
     const { config } = encoded;
     const key = socketKey(config);
