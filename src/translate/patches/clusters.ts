@@ -4,6 +4,7 @@ import { Memo } from '../../lib/memo.ts';
 import { type Cluster, ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { refusalOf } from '../../xds/match/metadata.ts';
 import { merged } from '../../xds/patches/merge.ts';
+import { applied, type Credits, credited } from './apply.ts';
 import { mergedSocket } from './listeners.ts';
 import { isFor, isMerge, listsOf, type Patch, type PatchSet, type Side } from './patch.ts';
 
@@ -17,12 +18,12 @@ export function patchedCluster(set: PatchSet, side: Side, cluster: Cluster, host
 }
 
 function buildCluster(cluster: Cluster, patches: readonly Patch[]): Cluster | undefined {
-  let result = cluster;
-  for (const patch of patches) {
+  const credits: Credits = new Set();
+  const result = applied(cluster, patches, credits, (value, patch) => {
     if (patch.operation === 'REMOVE') return undefined;
-    if (isMerge(patch.operation)) result = mergedCluster(result, patch);
-  }
-  return result;
+    return isMerge(patch.operation) ? mergedCluster(value, patch) : value;
+  });
+  return result && credited(result, credits);
 }
 
 /** A patch with a transport socket does nothing else: it is merged with that of its name, or takes the place of another. */

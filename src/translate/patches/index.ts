@@ -1,11 +1,12 @@
 /** The patches of EnvoyFilters: the last step of a translation. What they do not concern stays the same object. */
 import { Memo } from '../../lib/memo.ts';
 import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { type Metadata, TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { TranslateContext } from '../context.ts';
 import { INBOUND_PASSTHROUGH_CLUSTER } from '../names.ts';
+import { credited } from './apply.ts';
 import { patchedCluster } from './clusters.ts';
 import { patchedListener } from './listeners.ts';
 import { type Patch, type PatchSet, patchSet, type Side } from './patch.ts';
@@ -79,9 +80,12 @@ function sameList(set: PatchSet, built: readonly Cluster[], patched: readonly Cl
   return lists.get([set, built], patched, () => patched);
 }
 
-function added<T>(patches: readonly Patch[] = [], sides: readonly Side[]): readonly T[] {
+function added<T extends { readonly metadata?: Metadata | undefined }>(
+  patches: readonly Patch[] = [],
+  sides: readonly Side[],
+): readonly T[] {
   const contexts: readonly string[] = ['ANY', ...sides];
-  return patches.flatMap(({ operation, match, value }) =>
-    operation === 'ADD' && contexts.includes(match?.context ?? 'ANY') ? [value as unknown as T] : [],
+  return patches.flatMap(({ operation, match, value, source }) =>
+    operation === 'ADD' && contexts.includes(match?.context ?? 'ANY') ? credited(value as unknown as T, new Set([source])) : [],
   );
 }

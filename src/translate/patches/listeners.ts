@@ -2,6 +2,7 @@
 import { anyPack, anyUnpack } from '@bufbuild/protobuf/wkt';
 import type { EnvoyConfigObjectMatch } from '../../api/index.ts';
 import { Memo, NO_INPUTS } from '../../lib/memo.ts';
+import { sameMembers } from '../../lib/same.ts';
 import type { TransportSocket } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import {
   type Filter,
@@ -20,8 +21,8 @@ import { refusalOf } from '../../xds/match/metadata.ts';
 import { merged } from '../../xds/patches/merge.ts';
 import { mergedConfig, type Patchable } from '../../xds/patches/value.ts';
 import { VIRTUAL_INBOUND_LISTENER, VIRTUAL_OUTBOUND_LISTENER } from '../names.ts';
+import { applied, type Credits, credited, mapped, placed } from './apply.ts';
 import { isFor, isMerge, listsOf, type Patch, type PatchSet, type Side } from './patch.ts';
-import { placed } from './place.ts';
 
 const HTTP_CONNECTION_MANAGER = 'envoy.filters.network.http_connection_manager';
 
@@ -34,26 +35,36 @@ interface Within {
   readonly routes: (routes: RouteConfiguration) => RouteConfiguration;
 }
 
+const kept = { listeners: new Memo<Listener | undefined>(), chains: new Memo<FilterChain | undefined>() };
+
 /** Undefined where a patch removes it. What refuses stays as it is. */
 export function patchedListener(set: PatchSet, side: Side, listener: Listener, routes: Within['routes']): Listener | undefined {
   if (listener.listenerSpecifier.case === 'internalListener' || refusalOf(listener.metadata) !== undefined) return listener;
-  let result = listener;
-  const matching = (patch: Patch, applyTo: Patchable) => isFor(patch, side) && listenerMatches(result, patch, applyTo);
-  for (const patch of set.get('LISTENER') ?? []) {
-    if (!matching(patch, 'LISTENER')) continue;
+  return kept.listeners.get([set, listener, side], NO_INPUTS, () => buildListener(set, side, listener, routes));
+}
+
+function buildListener(set: PatchSet, side: Side, listener: Listener, routes: Within['routes']): Listener | undefined {
+  const credits: Credits = new Set();
+  const own = applied(listener, set.get('LISTENER') ?? [], credits, (value, patch) => {
+    if (!isFor(patch, side) || !listenerMatches(value, patch, 'LISTENER')) return value;
     if (patch.operation === 'REMOVE') return undefined;
-    if (isMerge(patch.operation)) result = merged(ListenerSchema, result, patch.value as Listener, listsOf(patch));
-  }
-  const listenerFilters = patchedListenerFilters(
-    result.listenerFilters,
-    (set.get('LISTENER_FILTER') ?? []).filter((patch) => matching(patch, 'LISTENER_FILTER')),
-  );
-  const within: Within = { set, side, listener: result, routes };
-  const chains = result.filterChains.flatMap((chain) => patchedChain(within, chain) ?? []);
-  for (const patch of set.get('FILTER_CHAIN') ?? [])
-    if (patch.operation === 'ADD' && matching(patch, 'FILTER_CHAIN')) chains.push(patch.value as FilterChain);
-  const defaultFilterChain = result.defaultFilterChain && patchedChain(within, result.defaultFilterChain);
-  return { ...result, listenerFilters: [...listenerFilters], filterChains: chains, defaultFilterChain } as Listener;
+    return isMerge(patch.operation) ? merged(ListenerSchema, value, patch.value as Listener, listsOf(patch)) : value;
+  });
+  if (!own) return undefined;
+  const matching = (applyTo: Patchable) =>
+    (set.get(applyTo) ?? []).filter((patch) => isFor(patch, side) && listenerMatches(own, patch, applyTo));
+  const listenerFilters = applied(own.listenerFilters, matching('LISTENER_FILTER'), credits, withListenerFilter)!;
+  const within: Within = { set, side, listener: own, routes };
+  const patched = own.filterChains.map((chain) => patchedChain(within, chain));
+  const chains = applied(
+    patched.filter((chain) => chain !== undefined),
+    matching('FILTER_CHAIN'),
+    credits,
+    (list, { operation, value }) => (operation === 'ADD' ? [...list, value as FilterChain] : list),
+  )!;
+  const defaultFilterChain = own.defaultFilterChain && patchedChain(within, own.defaultFilterChain);
+  const isSame = credits.size === 0 && sameMembers(chains, own.filterChains) && defaultFilterChain === own.defaultFilterChain;
+  return isSame ? listener : credited({ ...own, listenerFilters, filterChains: chains, defaultFilterChain } as Listener, credits);
 }
 
 function isVirtual({ name }: Pick<Listener, 'name'>): boolean {
@@ -75,34 +86,30 @@ function listenerMatches(listener: Pick<Listener, 'name' | 'address'>, { match }
   return portOf(listener) === wanted.portNumber;
 }
 
-function patchedListenerFilters(filters: readonly ListenerFilter[], patches: readonly Patch[]): readonly ListenerFilter[] {
-  let result = filters;
-  for (const { operation, match, value } of patches) {
-    const filter = value as ListenerFilter;
-    const named = match?.listener?.listenerFilter || undefined;
-    if (operation === 'MERGE') {
-      if (named !== undefined) result = result.map((each) => ({ ...each, configType: mergedType(each, filter) }) as ListenerFilter);
-    } else if (named !== undefined || operation !== 'REMOVE') result = placed(result, operation, filter, named);
-  }
-  return result;
+function withListenerFilter(filters: ListenerFilter[], { operation, match, value }: Patch): ListenerFilter[] {
+  const filter = value as ListenerFilter;
+  const named = match?.listener?.listenerFilter || undefined;
+  if (operation !== 'MERGE') return placed(filters, operation, filter, named) as ListenerFilter[];
+  if (named === undefined) return filters;
+  return mapped(filters, (each) => (each.name === named ? withConfig(each, filter) : each)) as ListenerFilter[];
 }
-
-const chains = new Memo<FilterChain | undefined>();
 
 /** Undefined where a patch removes it. */
 function patchedChain(within: Within, chain: FilterChain): FilterChain | undefined {
   if (chain.filters.length === 0 || refusalOf(chain.metadata) !== undefined) return chain;
   const { set, side, listener } = within;
-  return chains.get([set, chain, `${side} ${listener.name} ${portOf(listener)}`], NO_INPUTS, () => buildChain(within, chain));
+  return kept.chains.get([set, chain, `${side} ${listener.name} ${portOf(listener)}`], NO_INPUTS, () => buildChain(within, chain));
 }
 
 function buildChain(within: Within, chain: FilterChain): FilterChain | undefined {
-  let result = chain;
-  for (const patch of matching(within, chain, 'FILTER_CHAIN')) {
+  const credits: Credits = new Set();
+  const own = applied(chain, matching(within, chain, 'FILTER_CHAIN'), credits, (value, patch) => {
     if (patch.operation === 'REMOVE') return undefined;
-    if (isMerge(patch.operation)) result = mergedChain(result, patch);
-  }
-  return patchedFilters(within, result);
+    return isMerge(patch.operation) ? mergedChain(value, patch) : value;
+  });
+  if (!own) return undefined;
+  const filters = patchedFilters(within, own, credits);
+  return filters === own.filters ? credited(own, credits) : credited({ ...own, filters } as FilterChain, credits);
 }
 
 function matching({ set, side, listener }: Within, chain: FilterChain, applyTo: Patchable): readonly Patch[] {
@@ -140,34 +147,32 @@ function mergedChain(chain: FilterChain, patch: Patch): FilterChain {
 
 /** Undefined where the two are not sockets of one name. */
 export function mergedSocket(socket: TransportSocket | undefined, patch: TransportSocket | undefined): TransportSocket | undefined {
-  if (!socket || !patch || socket.name !== patch.name) return undefined;
-  return { ...socket, configType: mergedType(socket, patch) } as TransportSocket;
+  return socket && patch && socket.name === patch.name ? withConfig(socket, patch) : undefined;
 }
 
 interface Configured {
   readonly configType: Filter['configType'] | HttpFilter['configType'] | ListenerFilter['configType'] | TransportSocket['configType'];
 }
 
-/** Where both have a configuration in place, that of the first with what the second says. */
-function mergedType<T extends Configured>({ configType }: T, { configType: patch }: Configured): T['configType'] {
-  if (configType.case !== 'typedConfig' || patch.case !== 'typedConfig') return configType;
-  return { case: 'typedConfig', value: mergedConfig(configType.value, patch.value) };
+/** Where both have a configuration in place, with that of the first and what the second says. */
+function withConfig<T extends Configured>(value: T, { configType: patch }: Configured): T {
+  const { configType } = value;
+  if (configType.case !== 'typedConfig' || patch.case !== 'typedConfig') return value;
+  const config = mergedConfig(configType.value, patch.value);
+  return config === configType.value ? value : { ...value, configType: { case: 'typedConfig', value: config } };
 }
 
-function patchedFilters(within: Within, chain: FilterChain): FilterChain {
+function patchedFilters(within: Within, chain: FilterChain, credits: Credits): readonly Filter[] {
   const patches = matching(within, chain, 'NETWORK_FILTER');
-  const httpPatches = matching(within, chain, 'HTTP_FILTER');
-  let filters: readonly Filter[] = chain.filters;
-  for (const patch of patches) {
-    const { operation, value } = patch;
+  const ofHttp = matching(within, chain, 'HTTP_FILTER');
+  const filters = applied<readonly Filter[]>(chain.filters, patches, credits, (list, patch) => {
     const named = networkFilterName(patch);
-    if (operation !== 'REMOVE' || named !== undefined) filters = placed(filters, operation, value as Filter, named);
-  }
-  const result = filters.map((filter) => {
-    const changed = patches.filter((patch) => patch.operation === 'MERGE').reduce(mergedFilter<Filter>(networkFilterName), filter);
-    return changed.name === HTTP_CONNECTION_MANAGER ? patchedManager(within, changed, httpPatches) : changed;
+    return placed(list, patch.operation, patch.value as Filter, named);
+  })!;
+  return mapped(filters, (filter) => {
+    const changed = applied(filter, patches, credits, merging<Filter>(networkFilterName))!;
+    return changed.name === HTTP_CONNECTION_MANAGER ? patchedManager(within, changed, ofHttp, credits) : changed;
   });
-  return { ...chain, filters: result };
 }
 
 function networkFilterName({ match }: Patch): string | undefined {
@@ -180,38 +185,39 @@ function httpFilterName({ match }: Patch): string | undefined {
   return filter && (filter.name ?? '');
 }
 
-/** Of a filter of that name, or of any where the patch names none. */
-function mergedFilter<T extends Configured & { readonly name: string }>(
+/** MERGE, of a filter of that name or of any where the patch names none. */
+function merging<T extends Configured & { readonly name: string }>(
   nameIn: (patch: Patch) => string | undefined,
 ): (filter: T, patch: Patch) => T {
   return (filter, patch) => {
-    const value = patch.value as unknown as T;
+    if (patch.operation !== 'MERGE' || filter.configType.case !== 'typedConfig') return filter;
     const named = nameIn(patch);
-    if ((named !== undefined && named !== filter.name) || filter.configType.case !== 'typedConfig') return filter;
-    return { ...filter, name: value.name || filter.name, configType: mergedType(filter, value) };
+    if (named !== undefined && named !== filter.name) return filter;
+    const value = patch.value as unknown as T;
+    const result = withConfig(filter, value);
+    return value.name && value.name !== result.name ? { ...result, name: value.name } : result;
   };
 }
 
-function patchedManager({ side, routes }: Within, filter: Filter, patches: readonly Patch[]): Filter {
+function patchedManager({ side, routes }: Within, filter: Filter, patches: readonly Patch[], credits: Credits): Filter {
   const config = filter.configType.case === 'typedConfig' ? anyUnpack(filter.configType.value, HttpConnectionManagerSchema) : undefined;
+  if (!config) return filter;
   const own = patches.filter((patch) => [undefined, filter.name].includes(networkFilterName(patch)));
-  const inline = side === 'SIDECAR_INBOUND' && config?.routeSpecifier.case === 'routeConfig' ? config.routeSpecifier.value : undefined;
+  const httpFilters = patchedHttpFilters(config.httpFilters, own, credits);
+  const inline = side === 'SIDECAR_INBOUND' && config.routeSpecifier.case === 'routeConfig' ? config.routeSpecifier.value : undefined;
   const inlined = inline && routes(inline);
-  if (!config || (own.length === 0 && inlined === inline)) return filter;
+  if (httpFilters === config.httpFilters && inlined === inline) return filter;
   const result: HttpConnectionManager = {
     ...config,
-    httpFilters: [...patchedHttpFilters(config.httpFilters, own)],
+    httpFilters: [...httpFilters],
     ...(inlined && { routeSpecifier: { case: 'routeConfig', value: inlined } }),
   };
   return { ...filter, configType: { case: 'typedConfig', value: anyPack(HttpConnectionManagerSchema, result) } };
 }
 
-function patchedHttpFilters(filters: readonly HttpFilter[], patches: readonly Patch[]): readonly HttpFilter[] {
-  let result = filters;
-  for (const patch of patches) {
-    const named = httpFilterName(patch);
-    if (patch.operation !== 'REMOVE' || named !== undefined) result = placed(result, patch.operation, patch.value as HttpFilter, named);
-  }
-  const merges = patches.filter((patch) => patch.operation === 'MERGE');
-  return result.map((filter) => merges.reduce(mergedFilter<HttpFilter>(httpFilterName), filter));
+function patchedHttpFilters(filters: readonly HttpFilter[], patches: readonly Patch[], credits: Credits): readonly HttpFilter[] {
+  const list = applied(filters, patches, credits, (before, patch) =>
+    placed(before, patch.operation, patch.value as HttpFilter, httpFilterName(patch)),
+  )!;
+  return mapped(list, (filter) => applied(filter, patches, credits, merging<HttpFilter>(httpFilterName))!);
 }

@@ -16,6 +16,7 @@ export type Side = 'GATEWAY' | 'SIDECAR_INBOUND' | 'SIDECAR_OUTBOUND';
 export type Operation = Exclude<NonNullable<Stated['patch']>['operation'], 'INVALID'>;
 
 export interface Patch {
+  readonly source: EnvoyFilter;
   readonly operation: Operation;
   readonly match: Stated['match'];
   readonly value: Message;
@@ -49,13 +50,13 @@ function before(a: EnvoyFilter, b: EnvoyFilter, root: string): number {
 
 function setOf(filters: readonly EnvoyFilter[]): PatchSet {
   const set = new Map<Patchable, Patch[]>();
-  for (const { spec } of filters) {
-    for (const stated of spec.configPatches) {
+  for (const source of filters) {
+    for (const stated of source.spec.configPatches) {
       const reading = readPatch(stated);
       if (reading.kind !== 'applied') continue;
       const { match, patch } = stated;
       const applyTo = stated.applyTo as Patchable;
-      const each = { operation: operationOf(applyTo, patch!.operation as Operation), match, value: reading.value.message };
+      const each = { source, operation: operationOf(applyTo, patch!.operation as Operation), match, value: reading.value.message };
       const list = set.get(applyTo);
       if (list) list.push(each);
       else set.set(applyTo, [each]);

@@ -1,11 +1,13 @@
 /** Patches of route configurations, their virtual hosts and routes; the order is Istio's. */
 import type { EnvoyConfigObjectMatch } from '../../api/index.ts';
 import { Memo } from '../../lib/memo.ts';
+import { sameMembers } from '../../lib/same.ts';
 import { type Route, RouteSchema, type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { refusalOf } from '../../xds/match/metadata.ts';
 import { merged } from '../../xds/patches/merge.ts';
 import type { Patchable } from '../../xds/patches/value.ts';
+import { applied, type Credits, credited } from './apply.ts';
 import { isFor, isMerge, listsOf, type Patch, type PatchSet, type Side } from './patch.ts';
 
 /** Whether a route configuration of a gateway that is on the port that is bound belongs to a port of its Services. */
@@ -28,15 +30,21 @@ interface Patches {
 }
 
 function buildRoutes(set: PatchSet, routes: RouteConfiguration, { ofWhole, ofHosts, ofRoutes }: Patches): RouteConfiguration {
-  let result = routes;
-  for (const patch of ofWhole)
-    if (isMerge(patch.operation)) result = merged(RouteConfigurationSchema, result, patch.value as RouteConfiguration, listsOf(patch));
+  const credits: Credits = new Set();
+  const own = applied(routes, ofWhole, credits, (value, patch) =>
+    isMerge(patch.operation) ? merged(RouteConfigurationSchema, value, patch.value as RouteConfiguration, listsOf(patch)) : value,
+  )!;
   const inputs = [...ofHosts, ...ofRoutes];
-  const hosts = result.virtualHosts.flatMap(
-    (host) => kept.hosts.get([set, host, routes.name], inputs, () => patchedHost(host, ofHosts, ofRoutes)) ?? [],
+  const hosts = own.virtualHosts.map((host) =>
+    kept.hosts.get([set, host, routes.name], inputs, () => patchedHost(host, ofHosts, ofRoutes)),
   );
-  for (const { operation, value } of ofHosts) if (operation === 'ADD') hosts.push(value as VirtualHost);
-  return { ...result, virtualHosts: hosts };
+  const virtualHosts = applied(
+    hosts.filter((host) => host !== undefined),
+    ofHosts,
+    credits,
+    (list, patch) => (patch.operation === 'ADD' ? [...list, credited(patch.value as VirtualHost, new Set([patch.source]))] : list),
+  )!;
+  return sameMembers(virtualHosts, own.virtualHosts) ? own : { ...own, virtualHosts };
 }
 
 /** `http.80`, `https.443.name.gateway.namespace` of gateways; a sidecar's are called after their ports. */
@@ -60,15 +68,20 @@ function portIn(name: string): number {
 /** Undefined where a patch removes it. What refuses stays as it is. */
 function patchedHost(host: VirtualHost, ofHosts: readonly Patch[], ofRoutes: readonly Patch[]): VirtualHost | undefined {
   if (refusalOf(host.metadata) !== undefined) return host;
-  let result = host;
-  for (const patch of ofHosts) {
-    if (!hostMatches(result, patch.match)) continue;
+  const credits: Credits = new Set();
+  const own = applied(host, ofHosts, credits, (value, patch) => {
+    if (!hostMatches(value, patch.match)) return value;
     if (patch.operation === 'REMOVE') return undefined;
-    if (isMerge(patch.operation)) result = merged(VirtualHostSchema, result, patch.value as VirtualHost, listsOf(patch));
-    else if (patch.operation === 'REPLACE') result = patch.value as VirtualHost;
-  }
-  const own = ofRoutes.filter(({ match }) => hostMatches(result, match));
-  return own.length === 0 ? result : { ...result, routes: [...patchedRouteList(result.routes, own)] };
+    if (isMerge(patch.operation)) return merged(VirtualHostSchema, value, patch.value as VirtualHost, listsOf(patch));
+    return patch.operation === 'REPLACE' ? (patch.value as VirtualHost) : value;
+  });
+  if (!own) return undefined;
+  const routes = patchedRouteList(
+    own.routes,
+    ofRoutes.filter(({ match }) => hostMatches(own, match)),
+    credits,
+  );
+  return credited(routes === own.routes ? own : ({ ...own, routes } as VirtualHost), credits);
 }
 
 function hostMatches({ name, domains }: VirtualHost, match: EnvoyConfigObjectMatch | undefined): boolean {
@@ -77,22 +90,26 @@ function hostMatches({ name, domains }: VirtualHost, match: EnvoyConfigObjectMat
   return (!wanted.name || wanted.name === name) && (!wanted.domainName || domains.includes(wanted.domainName));
 }
 
-function patchedRouteList(routes: readonly Route[], patches: readonly Patch[]): readonly Route[] {
-  let result: readonly Route[] = routes.flatMap((route) => patchedRoute(route, patches) ?? []);
-  for (const { operation, match, value } of patches) result = withRoute(result, operation, value as Route, match);
-  return result;
+function patchedRouteList(routes: readonly Route[], patches: readonly Patch[], credits: Credits): readonly Route[] {
+  const changed = routes.map((route) => patchedRoute(route, patches, credits)).filter((route) => route !== undefined);
+  const own = sameMembers(changed, routes) ? routes : changed;
+  return applied(own, patches, credits, (list, { operation, match, value, source }) =>
+    withRoute(list, operation, credited(value as Route, new Set([source])), match),
+  )!;
 }
 
 /** Undefined where a patch removes it. */
-function patchedRoute(route: Route, patches: readonly Patch[]): Route | undefined {
+function patchedRoute(route: Route, patches: readonly Patch[], credits: Credits): Route | undefined {
   if (refusalOf(route.metadata) !== undefined) return route;
-  let result = route;
-  for (const patch of patches) {
-    if (!routeMatches(result, patch.match)) continue;
+  const own: Credits = new Set();
+  const result = applied(route, patches, own, (value, patch) => {
+    if (!routeMatches(value, patch.match)) return value;
     if (patch.operation === 'REMOVE') return undefined;
-    if (isMerge(patch.operation)) result = merged(RouteSchema, result, patch.value as Route, listsOf(patch));
-  }
-  return result;
+    return isMerge(patch.operation) ? merged(RouteSchema, value, patch.value as Route, listsOf(patch)) : value;
+  });
+  if (result) return credited(result, own);
+  for (const each of own) credits.add(each);
+  return undefined;
 }
 
 /** To be the first, a route needs one that the patch looks for somewhere. */

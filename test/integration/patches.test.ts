@@ -1,0 +1,194 @@
+/** Patches of EnvoyFilters, as people write them, in force at a gateway of either engine and in what explain says. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { findEnvoy } from '../../scripts/fetch-envoy.ts';
+import { hostHere } from '../support/egress-text.ts';
+import { freePort, PROGRAM } from './cli/program.ts';
+import { programWorld } from './program-world.ts';
+
+const envoy = findEnvoy();
+const MANAGER = 'envoy.filters.network.http_connection_manager';
+const TYPES = 'type.googleapis.com/envoy.extensions.filters';
+
+const ENGINES = [
+  ['embedded', [], false],
+  ['envoy', ['--engine', 'envoy', '--envoy', envoy ?? ''], envoy ? false : 'there is no Envoy'],
+] as const;
+
+const files = (upstream: number, port: number, patches: string) => `${hostHere('www', 'www.example.com', upstream)}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: here, namespace: default }
+spec:
+  hosts: [here.example.com]
+  addresses: [127.0.0.1]
+  resolution: STATIC
+  ports: [{ number: ${upstream}, name: http, protocol: HTTP }]
+  endpoints: [{ address: 127.0.0.1 }]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: egress, namespace: default }
+spec:
+  selector: { istio: egressgateway }
+  servers: [{ port: { number: ${port}, name: http, protocol: HTTP }, hosts: [www.example.com] }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: www, namespace: default }
+spec:
+  hosts: [www.example.com]
+  gateways: [egress]
+  http: [{ name: all, route: [{ destination: { host: www.example.com, port: { number: 80 } } }] }]
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: patches, namespace: istio-system }
+spec:
+  configPatches:${patches}
+`;
+
+/** Settings of the connection manager, a header for one host, a route's timeout, a route that answers by itself, access by RBAC. */
+const KNOWN = (port: number) => `
+  - applyTo: NETWORK_FILTER
+    match: { context: GATEWAY, listener: { portNumber: ${port}, filterChain: { filter: { name: ${MANAGER} } } } }
+    patch:
+      operation: MERGE
+      value:
+        typed_config:
+          '@type': ${TYPES}.network.http_connection_manager.v3.HttpConnectionManager
+          server_name: patched
+          server_header_transformation: OVERWRITE
+          max_request_headers_kb: 1
+  - applyTo: VIRTUAL_HOST
+    match: { context: GATEWAY, routeConfiguration: { portNumber: ${port}, vhost: { domainName: www.example.com } } }
+    patch: { operation: MERGE, value: { request_headers_to_add: [{ header: { key: x-patched, value: host } }] } }
+  - applyTo: HTTP_ROUTE
+    match: { context: GATEWAY, routeConfiguration: { vhost: { route: { name: all } } } }
+    patch: { operation: MERGE, value: { route: { timeout: 0.2s } } }
+  - applyTo: HTTP_ROUTE
+    match: { context: GATEWAY }
+    patch: { operation: INSERT_FIRST, value: { name: own, match: { path: /teapot }, direct_response: { status: 418 } } }
+  - applyTo: HTTP_FILTER
+    match: { context: GATEWAY, listener: { filterChain: { filter: { name: ${MANAGER}, subFilter: { name: envoy.filters.http.router } } } } }
+    patch:
+      operation: INSERT_BEFORE
+      value:
+        name: own.rbac
+        typed_config:
+          '@type': ${TYPES}.http.rbac.v3.RBAC
+          rules:
+            action: DENY
+            policies: { secret: { principals: [{ any: true }], permissions: [{ url_path: { path: { prefix: /secret } } }] } }
+`;
+
+const LUA = `
+  - applyTo: HTTP_FILTER
+    match: { context: ANY, listener: { filterChain: { filter: { name: ${MANAGER}, subFilter: { name: envoy.filters.http.router } } } } }
+    patch:
+      operation: INSERT_BEFORE
+      value:
+        name: envoy.filters.http.lua
+        typed_config:
+          '@type': ${TYPES}.http.lua.v3.Lua
+          default_source_code: { inline_string: "function envoy_on_request(r) r:respond({[':status'] = '418'}, 'lua') end" }
+`;
+
+interface Answered {
+  readonly status: number;
+  readonly server: string;
+  readonly body: string;
+}
+
+async function world(t: TestContext, engine: readonly string[], patches: (port: number) => string) {
+  const { folder, upstream, run } = await programWorld(t, 'patches', (incoming, response) => {
+    // Nobody waits for it.
+    if (incoming.url === '/slow') return;
+    response.end(JSON.stringify(incoming.headers));
+  });
+  const [port, admin, proxy, file] = [await freePort(), await freePort(), await freePort(), join(folder, 'mesh.yaml')];
+  writeFileSync(file, files(upstream, port, patches(port)));
+  const address = `127.${20 + (process.pid % 200)}.77.1`;
+  const places = [
+    '--proxy-address',
+    `127.0.0.1:${proxy}`,
+    '--admin-address',
+    `127.0.0.1:${admin}`,
+    '--dns-address',
+    '0',
+    '--status-address',
+    '0',
+  ];
+  const up = run('up', file, '--router-address', address, '--grace', '0s', ...places, ...engine);
+  const ask = (at: { readonly host: string; readonly port: number }, path: string, headers: Record<string, string>) =>
+    new Promise<Answered>((resolve, reject) => {
+      const sent = request({ ...at, path, agent: false, headers: { host: 'www.example.com', ...headers } }, (response) => {
+        let body = '';
+        response.setEncoding('utf8').on('data', (text) => {
+          body += text;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, server: String(response.headers.server), body }));
+      });
+      sent.on('error', reject).end();
+    });
+  const explain = (path: string) =>
+    spawnSync(
+      process.execPath,
+      [PROGRAM, 'explain', '-f', file, '--from', 'istio-system/istio-egressgateway', `http://www.example.com:${port}${path}`],
+      { encoding: 'utf8', env: { ...process.env, NO_COLOR: '1' } },
+    ).stdout;
+  return {
+    up,
+    explain,
+    /** At the gateway. */
+    call: (path: string, headers: Record<string, string> = {}) => ask({ host: address, port }, path, headers),
+    /** At the sidecar, as an explicit proxy. */
+    callSidecar: () => ask({ host: '127.0.0.1', port: proxy }, `http://127.0.0.1:${upstream}/`, { host: `127.0.0.1:${upstream}` }),
+  };
+}
+
+for (const [name, engine, skip] of ENGINES) {
+  test(`settings, headers, routes and filters that both engines have (${name})`, { skip }, async (t) => {
+    const { up, call, explain } = await world(t, engine, KNOWN);
+    await up.says(/: ready/);
+    const fine = await call('/');
+    assert.equal(fine.status, 200);
+    assert.equal(fine.server, 'patched');
+    assert.equal(JSON.parse(fine.body)['x-patched'], 'host');
+    assert.equal((await call('/teapot')).status, 418);
+    assert.equal((await call('/secret/x')).status, 403);
+    assert.equal((await call('/slow')).status, 504);
+    assert.equal((await call('/', { 'x-large': 'x'.repeat(2000) })).status, 431);
+    assert.match(explain('/'), /route +all: .*EnvoyFilter istio-system\/patches/);
+    assert.match(explain('/'), /policy +timeout 200ms/);
+    assert.match(explain('/teapot'), /answers? .*418/);
+    assert.match(explain('/secret/x'), /403/);
+  });
+}
+
+test('a filter that Envoy alone has answers there', { skip: ENGINES[1][2] }, async (t) => {
+  const { up, call } = await world(t, ENGINES[1][1], () => LUA);
+  await up.says(/: ready/);
+  assert.deepEqual(await call('/').then(({ status, body }) => [status, body]), [418, 'lua']);
+});
+
+test('the embedded data plane refuses what has such a filter, says which, and lets nothing past it', async (t) => {
+  const { up, call, callSidecar, explain } = await world(t, ENGINES[0][1], () => LUA);
+  await up.says(/envoy\.extensions\.filters\.http\.lua\.v3\.Lua is not supported/);
+  await up.says(/: ready/);
+  await assert.rejects(call('/'));
+  // Not even where what is not declared may go anywhere.
+  await assert.rejects(callSidecar(), { code: 'ECONNRESET' });
+  assert.match(explain('/'), /envoy\.filters\.http\.lua \(.*\) is not simulated/);
+});
+
+test('without one the same call goes through', async (t) => {
+  const { up, callSidecar } = await world(t, ENGINES[0][1], () => ' []');
+  await up.says(/: ready/);
+  assert.equal((await callSidecar()).status, 200);
+});
