@@ -243,7 +243,7 @@ export function featuresPage(): string {
       'with the reason as a finding, rather than run differently from what was asked. An unknown field is an error wherever it stands.',
     'What needs identities is refused: the listener or route that it concerns answers no traffic and says why ' +
       '(`tls.mode: ISTIO_MUTUAL`, PeerAuthentication STRICT, policies on principals) at a `proxy --role` or `controller` without `--ca`. ' +
-      'With `proxy --xds` the embedded data plane runs what another control plane sends: what it does not have is refused (a NACK that names it), and what was in force before stays. EnvoyFilter has no effect.',
+      'With `proxy --xds` the embedded data plane runs what another control plane sends: what it does not have is refused (a NACK that names it), and what was in force before stays. Patches of EnvoyFilters are applied as [envoy-filters.md](envoy-filters.md) says.',
     ...parts,
     '## MeshConfig',
     table(mesh),

@@ -21,7 +21,7 @@ test('each object that is not served is named, with what becomes of it, once, th
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
 metadata: {name: patch, namespace: shop}
-spec: {configPatches: []}
+spec: {configPatches: [{applyTo: BOOTSTRAP, patch: {operation: MERGE, value: {}}}, {applyTo: HTTP_FILTER, patch: {operation: INSERT_FIRST, value: {name: envoy.filters.http.lua}}}, {applyTo: CLUSTER, patch: {operation: MERGE, value: {}}}]}
 ---
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
@@ -60,9 +60,10 @@ metadata: {name: web, namespace: shop, annotations: {sidecar.istio.io/userVolume
 spec: {containers: [{name: app, image: x}]}
 `);
   const expected = [
+    /^refused: EnvoyFilter shop\/patch: configPatches\[1\]: envoy\.filters\.http\.lua runs in Envoy/,
     /^refused: Pod shop\/web: sidecar\.istio\.io\/interceptionMode: TPROXY/,
     /^no effect: ConfigMap istio-system\/istio: meshNetworks/,
-    /^no effect: EnvoyFilter shop\/patch: /,
+    /^no effect: EnvoyFilter shop\/patch: configPatches\[0\]: bootstraps are not patched/,
     /^no effect: Namespace quiet: .*ambient/,
     /^no effect: Pod shop\/web: The annotation sidecar\.istio\.io\/userVolume/,
     /^no effect: Secret istio-system\/west: /,

@@ -8,6 +8,7 @@ import { UNREAD_KINDS } from '../api/unserved.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
+import { readPatch } from '../xds/patches/read.ts';
 import type { Code } from './messages.ts';
 
 /** `refused`: what it concerns is refused rather than run otherwise. `no effect`: the mesh runs as if it were not there. `not read`: objects of the kind are skipped. */
@@ -42,6 +43,7 @@ export function unservedIn(snapshot: Snapshot, findings: readonly Finding[]): Un
     ...findings.flatMap(ofFinding),
     ...snapshot.list('Pod').flatMap((pod) => ofAnnotations(pod, pod.metadata.annotations)),
     ...snapshot.list('Deployment').flatMap((each) => ofAnnotations(each, each.spec.template?.metadata?.annotations ?? {})),
+    ...snapshot.list('EnvoyFilter').flatMap(ofEnvoyFilter),
     ...snapshot.list('Secret').flatMap(ofSecret),
     ...snapshot.list('ConfigMap').flatMap(ofConfigMap),
   ];
@@ -60,7 +62,7 @@ function ofFinding({ code, message, origin }: Finding): Unserved[] {
       ? [{ object, outcome: 'not read', what: 'It says how Istio is installed: deploy/chart has values of its own.' }]
       : [];
   }
-  const outcome = code === 'IST0133' && origin.kind === 'EnvoyFilter' ? 'no effect' : BY_CODE[code as Code | DecodingCode];
+  const outcome = BY_CODE[code as Code | DecodingCode];
   return outcome === undefined ? [] : [{ object, outcome, what: message }];
 }
 
@@ -73,6 +75,18 @@ function ofAnnotations(resource: ResourceOf<'Pod' | 'Deployment'>, annotations: 
       ? [{ object, outcome: 'refused', what: `${INTERCEPTION}: TPROXY: the pod is not injected. Choose REDIRECT.` } as const]
       : []),
   ];
+}
+
+function ofEnvoyFilter(filter: ResourceOf<'EnvoyFilter'>): Unserved[] {
+  const object = resourceText(filter);
+  return filter.spec.configPatches.flatMap((patch, index): Unserved[] => {
+    const reading = readPatch(patch);
+    if (reading.kind !== 'applied')
+      return reading.kind === 'elsewhere' ? [] : [{ object, outcome: 'no effect', what: `configPatches[${index}]: ${reading.why}.` }];
+    if (reading.value.foreign.length === 0) return [];
+    const what = `configPatches[${index}]: ${reading.value.foreign.join(', ')} runs in Envoy; the embedded data plane refuses what it is put into.`;
+    return [{ object, outcome: 'refused', what }];
+  });
 }
 
 function ofSecret(secret: ResourceOf<'Secret'>): Unserved[] {

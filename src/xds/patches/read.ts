@@ -42,8 +42,11 @@ function withoutType(message: Message): string | undefined {
 /** The release of Istio as whose proxies ours stand. */
 const ISTIO_VERSION = '1.31.0';
 
-function whyElsewhere({ match }: StatedPatch): string | undefined {
+function whyElsewhere(stated: StatedPatch): string | undefined {
+  const { match } = stated;
   if (match?.context === 'WAYPOINT') return 'it is for waypoints, of which there are none';
+  const old = namedFilters(stated).find((name) => /^envoy\.(?!filters\.)/.test(name));
+  if (old !== undefined) return `no filter is called ${old} any more: names begin with envoy.filters`;
   const version = match?.proxy?.proxyVersion;
   if (!version || matchesVersion(version)) return undefined;
   return `it is for proxies of version ${version}, and proxies stand here as Istio's of ${ISTIO_VERSION}`;
