@@ -26,6 +26,7 @@ import { HTTP_CONNECTION_MANAGER, NETWORK_EXT_AUTHZ, type NetworkFilters } from 
 import { Listeners } from './listener/manager.ts';
 import type { Log } from './log.ts';
 import { Observer, type TurnedAway } from './observed.ts';
+import { SharedTokens, tokenMemory } from './shared-tokens.ts';
 import { Sinks } from './sinks.ts';
 import { clusterStatsSource, listenerStatsSource, type StatsSnapshot } from './stats/index.ts';
 import { type DataPlaneStatus, dataPlaneStatus } from './status.ts';
@@ -58,6 +59,8 @@ export interface DataPlaneOptions {
   readonly contained?: Contained | undefined;
   /** Every call is audited there; where it can't be, none begins. */
   readonly audit?: SeatData | undefined;
+  /** Memory for local rate limits that other threads of the proxy have too. Default: alone. */
+  readonly tokens?: SharedArrayBuffer | undefined;
 }
 
 export interface DataPlane {
@@ -151,6 +154,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const pace = createPace(SLICE_MS, now);
   const open = new Set<OpenConnection>();
   let names: NameIndex = EMPTY_NAMES;
+  const tokens = new SharedTokens(options.tokens ?? tokenMemory());
   let http: HttpFactory | undefined;
   let version = '';
   let ids = 0;
@@ -231,6 +235,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       log,
       credentials: contained?.credentials ?? credentialsIn(store, log),
       admits,
+      tokens,
     });
   }
 

@@ -15,6 +15,7 @@ import { SideExchange } from './http/side-exchange.ts';
 import type { ChainContext } from './listener/chain.ts';
 import type { Ask } from './listener/guard.ts';
 import type { Log } from './log.ts';
+import type { SharedTokens } from './shared-tokens.ts';
 import type { Sinks } from './sinks.ts';
 import { countConnections } from './stats/index.ts';
 import { Tracers } from './tracing/tracer.ts';
@@ -30,6 +31,7 @@ export interface HttpFactoryDeps {
   readonly log: Log;
   readonly credentials?: CredentialSource | undefined;
   readonly admits?: (() => boolean) | undefined;
+  readonly tokens: SharedTokens;
 }
 
 export interface HttpFactory {
@@ -59,6 +61,7 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
         logger: { warn: (message) => deps.log('warn', message) },
         credentials: deps.credentials,
         admits: deps.admits,
+        tokens: deps.tokens,
         tracer: (options) => tracers.tracer(options, context.direction),
       });
       return countConnections(deps.sinks.registry, config.statPrefix, manager);

@@ -18,6 +18,8 @@ export interface WorkerData {
   readonly workload: string | undefined;
   /** Its port is transferred. */
   readonly audit: SeatData | undefined;
+  /** Of local rate limits (`shared-tokens.ts`); every worker has the same. */
+  readonly tokens: SharedArrayBuffer;
   /** Only the first worker has it. */
   readonly dns: Address | undefined;
 }

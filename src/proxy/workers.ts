@@ -6,6 +6,7 @@ import type { ChangedResource, SentUpdate, XdsAck, XdsUpdate } from '../xds/reso
 import type { Carrier, CarrierOptions } from './carrier.ts';
 import type { Log } from './log.ts';
 import { shareUpdate } from './shared-bytes.ts';
+import { tokenMemory } from './shared-tokens.ts';
 import { createWorker, takeWorker } from './spare-worker.ts';
 import { mergeSnapshots } from './stats/registry.ts';
 import type { FromWorker, ToWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
@@ -124,6 +125,7 @@ export function startWorkers(options: WorkersOptions): Workers {
   /** Everything that is in force, for threads that come later: in the memory in which the others have it, unless they got it as a patch. */
   const current = new Map<string, ChangedResource>();
   let version = '';
+  const tokens = tokenMemory();
   let closing = false;
   let watch: FlowWatch | undefined;
   let queue: Promise<unknown> = Promise.resolve();
@@ -144,6 +146,7 @@ export function startWorkers(options: WorkersOptions): Workers {
         nameServers: options.nameServers,
         workload: options.workload,
         audit: options.audit?.(),
+        tokens,
         dns: index === 0 ? options.dns : undefined,
       },
       log,

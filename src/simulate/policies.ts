@@ -38,7 +38,7 @@ export function routePolicies(
   return parts.length > 0 ? parts.join('; ') : undefined;
 }
 
-/** The faults that filters inject into a request, a clause each. */
+/** The faults that filters inject into a request, and the limits that they set, a clause each. */
 export function faultsOf({ filters }: Manager, request: JudgedRequest): string[] {
   return filters.flatMap((filter) => {
     if (filter.router) return [];
@@ -51,6 +51,8 @@ export function faultsOf({ filters }: Manager, request: JudgedRequest): string[]
         `a fault answers ${percent(answer.chance.share)} with ${grpcStatus === undefined ? status : `gRPC status ${grpcStatus}`}`,
       );
     }
+    const limit = filter.limit?.(request);
+    if (limit !== undefined) clauses.push(`a limit ${limit}`);
     return clauses;
   });
 }

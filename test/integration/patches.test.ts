@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { type IncomingHttpHeaders, request } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
@@ -87,6 +87,41 @@ const KNOWN = (port: number) => `
             policies: { secret: { principals: [{ any: true }], permissions: [{ url_path: { path: { prefix: /secret } } }] } }
 `;
 
+/** Three requests, and one more each minute; of one route another number. */
+const LIMIT = () => `
+  - applyTo: HTTP_FILTER
+    match: { context: GATEWAY, listener: { filterChain: { filter: { name: ${MANAGER}, subFilter: { name: envoy.filters.http.router } } } } }
+    patch:
+      operation: INSERT_BEFORE
+      value:
+        name: envoy.filters.http.local_ratelimit
+        typed_config:
+          '@type': type.googleapis.com/udpa.type.v1.TypedStruct
+          type_url: ${TYPES}.http.local_ratelimit.v3.LocalRateLimit
+          value:
+            stat_prefix: limit
+            token_bucket: { max_tokens: 3, tokens_per_fill: 1, fill_interval: 60s }
+            filter_enabled: { default_value: { numerator: 100 } }
+            filter_enforced: { default_value: { numerator: 100 } }
+            response_headers_to_add: [{ header: { key: x-limited, value: 'yes' } }]
+  - applyTo: HTTP_ROUTE
+    match: { context: GATEWAY }
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: once
+        match: { path: /once }
+        direct_response: { status: 200 }
+        typed_per_filter_config:
+          envoy.filters.http.local_ratelimit:
+            '@type': ${TYPES}.http.local_ratelimit.v3.LocalRateLimit
+            stat_prefix: limit
+            status: { code: 503 }
+            token_bucket: { max_tokens: 1, fill_interval: 60s }
+            filter_enabled: { default_value: { numerator: 100 } }
+            filter_enforced: { default_value: { numerator: 100 } }
+`;
+
 const LUA = `
   - applyTo: HTTP_FILTER
     match: { context: ANY, listener: { filterChain: { filter: { name: ${MANAGER}, subFilter: { name: envoy.filters.http.router } } } } }
@@ -102,6 +137,7 @@ const LUA = `
 interface Answered {
   readonly status: number;
   readonly server: string;
+  readonly headers: IncomingHttpHeaders;
   readonly body: string;
 }
 
@@ -132,7 +168,9 @@ async function world(t: TestContext, engine: readonly string[], patches: (port: 
         response.setEncoding('utf8').on('data', (text) => {
           body += text;
         });
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, server: String(response.headers.server), body }));
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, server: String(response.headers.server), headers: response.headers, body }),
+        );
       });
       sent.on('error', reject).end();
     });
@@ -168,6 +206,29 @@ for (const [name, engine, skip] of ENGINES) {
     assert.match(explain('/'), /policy +timeout 200ms/);
     assert.match(explain('/teapot'), /answers? .*418/);
     assert.match(explain('/secret/x'), /403/);
+  });
+
+  test(`a local rate limit, and another one on a route (${name})`, { skip }, async (t) => {
+    const { up, call, explain } = await world(t, engine, LIMIT);
+    await up.says(/: ready/);
+    const many = async (path: string, times: number) => {
+      const all: Answered[] = [];
+      for (let i = 0; i < times; i++) all.push(await call(path));
+      return all;
+    };
+    const answers = await many('/', 5);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [200, 200, 200, 429, 429],
+    );
+    const last = answers.at(-1)!;
+    assert.equal(last.body, 'local_rate_limited');
+    assert.deepEqual(Object.keys(last.headers).sort(), ['connection', 'content-length', 'content-type', 'date', 'server', 'x-limited']);
+    assert.deepEqual(
+      (await many('/once', 2)).map(({ status }) => status),
+      [200, 503],
+    );
+    assert.match(explain('/'), /a limit answers 429 beyond 3 requests, and one more each 1m/);
   });
 }
 

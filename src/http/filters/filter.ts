@@ -92,6 +92,8 @@ export interface HttpFilter {
   readonly name: string;
   judge(request: JudgedRequest): Judgement;
   run(stream: FilterStream): FilterStatus;
+  /** What it answers some requests, as a clause, where that hangs on others that came before. */
+  limit?(request: JudgedRequest): string | undefined;
   /** Of the last filter: how it sends requests on. */
   readonly router: RouterSettings | undefined;
 }
@@ -99,6 +101,15 @@ export interface HttpFilter {
 export interface RouterSettings {
   /** False with `suppress_envoy_headers`: no `x-envoy-*` in requests and responses. */
   readonly envoyHeaders: boolean;
+}
+
+/** Fills all the time, up to `most`; each request takes one. Who takes from it keeps what is left (`FilterStream.takeToken`). */
+export interface TokenBucket {
+  /** The same for the same limit at the same place, in every thread. */
+  readonly key: bigint;
+  readonly most: number;
+  /** Milliseconds for one token. */
+  readonly perToken: number;
 }
 
 /** What a running filter may do with a request. The data plane's exchange implements it. */
@@ -129,6 +140,8 @@ export interface FilterStream extends JudgedRequest {
   credential(name: string, host: string, done: (value: Redacted | undefined) => void): void;
   /** Written into the request as it goes out, where it goes to their host by verified TLS or stays near. */
   injected: readonly Injected[] | undefined;
+  /** Takes a token from a bucket that all threads of the proxy share; false where there is none. */
+  takeToken(bucket: TokenBucket): boolean;
   /** Chooses the route again, as the request is by now. */
   reroute(): void;
   /** After `stop`: goes on with the next filter. */

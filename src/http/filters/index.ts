@@ -5,6 +5,7 @@ import { CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/
 import { ExtAuthzSchema } from '../../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { JwtAuthenticationSchema } from '../../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
+import { LocalRateLimitSchema } from '../../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
 import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import type {
@@ -23,6 +24,7 @@ import { ExtAuthzFilter } from './ext-authz.ts';
 import { FaultFilter } from './fault.ts';
 import type { HttpFilter } from './filter.ts';
 import { JwtAuthnFilter } from './jwt-authn.ts';
+import { LocalRateLimitFilter } from './local-rate-limit.ts';
 import { RbacFilter } from './rbac.ts';
 import { RouterFilter } from './router.ts';
 
@@ -36,6 +38,10 @@ const REGISTRY: ReadonlyMap<string, Compile> = new Map<string, Compile>([
     (config, where) => new JwtAuthnFilter(config.name, unpack(anyOf(config), JwtAuthenticationSchema, where), where),
   ],
   [ExtAuthzSchema.typeName, (config, where) => new ExtAuthzFilter(config.name, unpack(anyOf(config), ExtAuthzSchema, where), where)],
+  [
+    LocalRateLimitSchema.typeName,
+    (config, where) => new LocalRateLimitFilter(config.name, unpack(anyOf(config), LocalRateLimitSchema, where), where),
+  ],
   [RBACSchema.typeName, (config, where) => new RbacFilter(config.name, unpack(anyOf(config), RBACSchema, where), where)],
   [CorsSchema.typeName, ({ name }) => new CorsFilter(name)],
   [EmptySchema.typeName, ({ name }, where) => ownFilter(name, where)],

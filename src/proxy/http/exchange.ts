@@ -5,7 +5,7 @@ import { judgeBinding } from '../../http/binding.ts';
 import { hideCredentials, type Injected } from '../../http/credentials.ts';
 import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
 import { strayReply } from '../../http/filters/credentials.ts';
-import type { FilterStream, RouterSettings } from '../../http/filters/filter.ts';
+import type { FilterStream, RouterSettings, TokenBucket } from '../../http/filters/filter.ts';
 import type { Head } from '../../http/head.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
 import { type LocalReply, localReply, replyHeaders } from '../../http/local-reply.ts';
@@ -135,6 +135,10 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
 
   random(): number {
     return this.core.deps.random();
+  }
+
+  takeToken(bucket: TokenBucket): boolean {
+    return this.core.deps.tokens?.take(bucket) ?? false;
   }
 
   onResponse(mark: (headers: HeaderMap) => void): void {
@@ -277,8 +281,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   }
 
   addFlag(flag: ResponseFlag): void {
-    const { flags } = this.record;
-    if (!flags.includes(flag)) flags.push(flag);
+    if (!this.record.flags.includes(flag)) this.record.flags.push(flag);
   }
 
   /** The head of the upstream's response. */
