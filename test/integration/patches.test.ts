@@ -228,7 +228,7 @@ for (const [name, engine, skip] of ENGINES) {
       (await many('/once', 2)).map(({ status }) => status),
       [200, 503],
     );
-    assert.match(explain('/'), /a limit answers 429 beyond 3 requests, and one more each 1m/);
+    assert.match(explain('/'), /a limit answers 429 beyond 3 requests, and one more each 60s/);
   });
 }
 
