@@ -7,6 +7,8 @@ import { isExecutable } from '../src/engine/envoy/find.ts';
 
 /** The commit of which the call table was recorded. */
 const VERSION = 'v0.0.0-20260827124520-eed52ebb66ad';
+/** As in go.mod. */
+export const ISTIO = `istio.io/istio ${VERSION}`;
 
 const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sallyport', `istiod-${VERSION}`);
 const binary = join(folder, 'pilot-discovery');
@@ -21,7 +23,7 @@ export function buildIstiod(): string {
   const found = findIstiod();
   if (found !== undefined) return found;
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'go.mod'), `module istiod\n\ngo 1.26.0\n\nrequire istio.io/istio ${VERSION}\n`);
+  writeFileSync(join(folder, 'go.mod'), `module istiod\n\ngo 1.26.0\n\nrequire ${ISTIO}\n`);
   // By -mod=mod Go finds what the program needs, and nothing that only tests of its dependencies need.
   const build = ['go', 'build', '-trimpath', '-ldflags', '-s -w', '-o', binary, 'istio.io/istio/pilot/cmd/pilot-discovery'];
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod' };

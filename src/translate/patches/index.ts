@@ -49,7 +49,7 @@ function patchesOf({ proxy, mesh }: TranslateContext, set: PatchSet): Patches {
   const sideOfListener = ({ trafficDirection }: Listener): Side =>
     !isRouter && trafficDirection === TrafficDirection.INBOUND ? 'SIDECAR_INBOUND' : outbound;
   const isInbound = ({ name }: Cluster) => name === INBOUND_PASSTHROUGH_CLUSTER || name.startsWith('inbound|');
-  const addedListeners = added<Listener>(set.get('LISTENER'), sides);
+  const addedListeners = added<Listener>(set.get('LISTENER'), sides).filter(({ name }) => name !== '');
   const addedClusters = added<Cluster>(set.get('CLUSTER'), sides);
   const cluster = (built: Cluster) => {
     if (addedClusters.includes(built)) return built;

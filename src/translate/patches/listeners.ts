@@ -60,7 +60,8 @@ function buildListener(set: PatchSet, side: Side, listener: Listener, routes: Wi
     patched.filter((chain) => chain !== undefined),
     matching('FILTER_CHAIN'),
     credits,
-    (list, { operation, value }) => (operation === 'ADD' ? [...list, value as FilterChain] : list),
+    (list, { operation, value }) =>
+      operation === 'ADD' && (value as FilterChain).filters.length > 0 ? [...list, value as FilterChain] : list,
   )!;
   const defaultFilterChain = own.defaultFilterChain && patchedChain(within, own.defaultFilterChain);
   const isSame = credits.size === 0 && sameMembers(chains, own.filterChains) && defaultFilterChain === own.defaultFilterChain;

@@ -5,10 +5,10 @@ import { writeFileSync } from 'node:fs';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { findEnvoy } from '../../scripts/fetch-envoy.ts';
-import { hostHere } from '../support/egress-text.ts';
-import { freePort, PROGRAM } from './cli/program.ts';
-import { programWorld } from './program-world.ts';
+import { findEnvoy } from '../../../scripts/fetch-envoy.ts';
+import { hostHere } from '../../support/egress-text.ts';
+import { freePort, PROGRAM } from '../cli/program.ts';
+import { programWorld } from '../program-world.ts';
 
 const envoy = findEnvoy();
 const MANAGER = 'envoy.filters.network.http_connection_manager';
