@@ -82,6 +82,17 @@ const STANDARD = entry() + gateway() + through();
 const EGRESS_POD =
   pod('egress', '{app: istio-egressgateway, istio: egressgateway}', 'istio-system') +
   service('istio-egressgateway', '{istio: egressgateway}', '[{name: http2, port: 80}, {name: https, port: 443}]', 'istio-system');
+/** A VirtualService for www.example.com on the mesh. */
+const matching = (match: string) =>
+  object(
+    'VirtualService',
+    'matching',
+    `{hosts: [www.example.com], http: [{match: [${match}], route: [{destination: {host: www.example.com}}]}]}`,
+  );
+const delegating = (match: string, more = '') =>
+  object('VirtualService', 'root', `{hosts: [www.example.com], http: [{match: ${match}, delegate: {name: leaf${more}}}]}`);
+const delegate = (match: string, more = '', namespace = 'default') =>
+  object('VirtualService', 'leaf', `{${more}http: [{match: ${match}, route: [{destination: {host: www.example.com}}]}]}`, namespace);
 const WIDE = '[{number: 443, name: tls, protocol: TLS}]';
 
 test('the standard egress pattern gives no finding, with one VirtualService or with two', () => {
@@ -403,6 +414,66 @@ const PAIRS: Readonly<Record<string, Pair>> = {
         'v',
         '{hosts: [api.example.com], http: [{rewrite: {authority: www.example.com}, route: [{destination: {host: www.example.com}}]}]}',
       ),
+  },
+  SP1063: {
+    wrong: STANDARD.replace('port: 80}]', "port: 80, uri: {prefix: '/a?b=c'}}]"),
+    right: STANDARD.replace('port: 80}]', "port: 80, uri: {prefix: '/a'}, queryParams: {b: {exact: c}}}]"),
+  },
+  'SP1063 of a path without a slash': {
+    wrong: entry() + matching('{uri: {exact: status}}'),
+    right: entry() + matching('{uri: {exact: /status}}'),
+  },
+  'SP1063 of an expression without a slash': {
+    wrong: entry() + matching("{uri: {regex: 'v[12]/.*'}}"),
+    right: entry() + matching("{uri: {regex: 'v?/.*|/v[12]/.*'}}"),
+  },
+  'SP1063 of an expression with a query': {
+    wrong: entry() + matching(String.raw`{uri: {regex: '/a\?b=.*'}}`),
+    right: entry() + matching("{uri: {regex: '/a[?]?b.*'}}"),
+  },
+  'SP1063 of an expression as in JavaScript': {
+    wrong: entry() + matching(String.raw`{uri: {regex: '/\/v1\/.*/gi'}}`),
+    right: entry() + matching(String.raw`{uri: {regex: '(?i)\/v1\/.*'}}`),
+  },
+  'SP1063 of a method in small letters': {
+    wrong: entry() + matching('{method: {exact: post}}'),
+    right: entry() + matching('{method: {exact: POST}}'),
+  },
+  'SP1063 of a scheme': {
+    wrong: entry() + matching('{scheme: {exact: HTTPS}}'),
+    right: entry() + matching('{scheme: {exact: https}}'),
+  },
+  'SP1063 of another host': {
+    wrong: entry() + matching('{authority: {exact: api.example.com}}'),
+    right: entry() + matching('{authority: {exact: WWW.example.com}}'),
+  },
+  'SP1063 of a host without its port': {
+    wrong:
+      entry('', undefined, '[{number: 8080, name: http, protocol: HTTP}]') + matching('{port: 8080, authority: {exact: www.example.com}}'),
+    right:
+      entry('', undefined, '[{number: 8080, name: http, protocol: HTTP}]') +
+      matching('{port: 8080, authority: {exact: "www.example.com:8080"}}'),
+  },
+  'SP1063 of a delegate': {
+    wrong: entry() + delegating('[{uri: {prefix: /a}}]') + delegate('[{uri: {prefix: /b}}]'),
+    right: entry() + delegating('[{uri: {prefix: /a}}]') + delegate('[{uri: {prefix: /a/b}}]'),
+  },
+  'SP1063 of a delegate of two': {
+    wrong: entry() + delegating('[{uri: {prefix: /a}}, {uri: {prefix: /c}}]') + delegate('[{uri: {prefix: /b}}]'),
+    right: entry() + delegating('[{uri: {prefix: /a}}, {uri: {prefix: /b}}]') + delegate('[{uri: {prefix: /b}}]'),
+  },
+  'IST0101 of a delegate': { wrong: entry() + delegating('[]'), right: entry() + delegating('[]') + delegate('[]') },
+  'IST0101 of a delegate with hosts': {
+    wrong: entry() + delegating('[]') + delegate('[]', 'hosts: [leaf.example.com], '),
+    right: entry() + delegating('[]') + delegate('[]'),
+  },
+  'IST0101 of a delegate that is not exported': {
+    wrong: entry() + delegating('[]', ', namespace: shop') + delegate('[]', "exportTo: ['.'], ", 'shop'),
+    right: entry() + delegating('[]', ', namespace: shop') + delegate('[]', 'exportTo: [default], ', 'shop'),
+  },
+  'IST0109 beside a delegate that is not there': {
+    wrong: entry() + delegating('[]') + delegate('[]') + matching('{uri: {prefix: /a}}'),
+    right: entry() + delegating('[]') + matching('{uri: {prefix: /a}}'),
   },
   SP1014: {
     wrong: entry() + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}'),

@@ -10,6 +10,7 @@ import { ambientMode } from './analyzers/ambient.ts';
 import { annotations } from './analyzers/annotations.ts';
 import { bindings } from './analyzers/binding.ts';
 import { credentials, policySecrets } from './analyzers/credentials.ts';
+import { delegates } from './analyzers/delegates.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
 import { dialledPorts } from './analyzers/dialled-ports.ts';
@@ -39,6 +40,7 @@ import { meshNetworks } from './analyzers/mesh-networks.ts';
 import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGatewaySelectors } from './analyzers/misc.ts';
 import { multiClusterServices } from './analyzers/multi-cluster.ts';
 import { misspeltNamespaces } from './analyzers/namespaces.ts';
+import { neverMatching } from './analyzers/never-matching.ts';
 import { openSidecars } from './analyzers/open-sidecars.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
 import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
@@ -82,6 +84,8 @@ const ANALYZERS: readonly Analyzer[] = [
   virtualServiceGateways,
   virtualServiceDestinations,
   virtualServiceRules,
+  delegates,
+  neverMatching,
   unboundGateways,
   conflictingMeshHosts,
   losingRoutes,

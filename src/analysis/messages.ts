@@ -348,6 +348,10 @@ export const MESSAGES = {
     'CalledNameInTls',
     'TLS is originated with the name that was called, which is not the server’s: a server that has no certificate for it is not taken.',
   ),
+  SP1063: warning(
+    'MatchNeverHolds',
+    'A match of an http rule asks for what no request has (a query in the path, a path without a slash, another host), or a delegate’s match contradicts its root’s: the rule never holds.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -8,7 +8,7 @@ import type { Visibility } from '../registry/model.ts';
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
 import type { Mesh } from './model.ts';
 import { MESH_GATEWAY } from './names.ts';
-import { mergeDelegate } from './scope-delegates.ts';
+import { mergeDelegate } from '../registry/delegates.ts';
 
 interface PreparedVirtualService {
   readonly resource: ResourceOf<'VirtualService'>;

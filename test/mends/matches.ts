@@ -1,0 +1,122 @@
+/** Matches of http rules that nothing meets, and rules that delegate. */
+import {
+  CALL,
+  DIRECT,
+  direct,
+  entry,
+  GATEWAY_HOST,
+  HOST,
+  HTTP,
+  HTTP_ALT,
+  istio,
+  NOT_THROUGH,
+  REGISTRY_ONLY,
+  STANDARD,
+  STRAIGHT,
+  THROUGH,
+  to,
+} from './documents.ts';
+import type { Mend } from './mend.ts';
+
+/** One rule for the host, with one match. */
+const only = (match: string, ports = HTTP) => REGISTRY_ONLY + entry(ports) + direct(`- {match: [${match}], ${to()}}`);
+const leaf = (match: string, spec = '') =>
+  istio('VirtualService', `${spec}http:\n- {match: ${match}, route: [{destination: {host: ${GATEWAY_HOST}, port: {number: 80}}}]}`, {
+    name: 'leaf',
+  });
+const ROOT = STANDARD.replace(
+  /- \{match: \[\{gateways: \[mesh\].*/,
+  '- {match: [{gateways: [mesh], uri: {prefix: /}}], delegate: {name: leaf}}',
+);
+
+export const MATCH_MENDS: readonly Mend[] = [
+  {
+    code: 'SP1063',
+    of: 'a query',
+    text: only(`{uri: {exact: '/find?q=1'}}`),
+    says: /none holds \?q=1\. Match it with queryParams/,
+    change: [[`exact: '/find?q=1'}`, `exact: /find}, queryParams: {q: {exact: "1"}}`]],
+    call: `${CALL}find?q=1`,
+    was: NOT_THROUGH,
+    ends: DIRECT,
+  },
+  {
+    code: 'SP1063',
+    of: 'a path without a slash',
+    text: only('{uri: {prefix: v1}}'),
+    says: /Write \/v1\.$/,
+    change: [['prefix: v1', 'prefix: /v1']],
+    call: `${CALL}v1/a`,
+    was: NOT_THROUGH,
+    ends: DIRECT,
+  },
+  {
+    code: 'SP1063',
+    of: 'an expression as in JavaScript',
+    text: only(String.raw`{uri: {regex: '/\/v1\/.*/i'}}`),
+    says: /Write the expression alone, and \(\?i\) before it/,
+    change: [[String.raw`'/\/v1\/.*/i'`, String.raw`'(?i)\/v1\/.*'`]],
+    call: `${CALL}V1/a`,
+    was: NOT_THROUGH,
+    ends: DIRECT,
+  },
+  {
+    code: 'SP1063',
+    of: 'a method',
+    text: only('{method: {exact: get}}'),
+    says: /Write GET\.$/,
+    change: [['exact: get', 'exact: GET']],
+    call: CALL,
+    was: NOT_THROUGH,
+    ends: DIRECT,
+  },
+  {
+    code: 'SP1063',
+    of: 'a host without its port',
+    text: only(`{port: 8080, authority: {exact: ${HOST}}}`, HTTP_ALT).replaceAll('port: {number: 80}', 'port: {number: 8080}'),
+    says: /Write www\.example\.com:8080\.$/,
+    change: [[`exact: ${HOST}`, `exact: "${HOST}:8080"`]],
+    call: `http://${HOST}:8080/`,
+    was: NOT_THROUGH,
+    ends: /reaches www\.example\.com:8080 in HTTP$/,
+  },
+  {
+    code: 'SP1063',
+    of: 'a delegate',
+    text: ROOT.replace('uri: {prefix: /}', 'uri: {prefix: /v1}') + leaf('[{uri: {prefix: /v2}}]'),
+    says: /Write a match that lies within the root's/,
+    change: [['prefix: /v2', 'prefix: /v1/a']],
+    call: `${CALL}v1/a`,
+    was: STRAIGHT,
+    ends: THROUGH,
+  },
+  {
+    code: 'IST0101',
+    of: 'a delegate that is not there',
+    text: ROOT.replace('name: leaf', 'name: laef') + leaf('[]'),
+    says: /no VirtualService default\/laef to delegate to\. Did you mean leaf\?/,
+    change: [['name: laef', 'name: leaf']],
+    call: CALL,
+    ends: THROUGH,
+  },
+  {
+    code: 'IST0101',
+    of: 'the only rule on the mesh, which delegates to nothing',
+    text: ROOT,
+    says: /Create it, or correct the name\. Until then this rule is left out, and its calls go as if there were no rules for the host, straight to it/,
+    add: leaf('[]'),
+    call: CALL,
+    was: STRAIGHT,
+    ends: THROUGH,
+  },
+  {
+    code: 'IST0101',
+    of: 'a delegate with hosts',
+    text: ROOT + leaf('[]', `hosts: [orders.shop.internal]\n`),
+    says: /Take its hosts and gateways out/,
+    change: [['hosts: [orders.shop.internal]\n  ', '']],
+    call: CALL,
+    was: STRAIGHT,
+    ends: THROUGH,
+  },
+];
