@@ -67,7 +67,18 @@ const FROM_APP = [{ from: [{ source: { principals: ['cluster.local/ns/default/sa
 const service = (ports: object[]) =>
   core('Service', 'istio-egressgateway', { selector: { istio: 'egressgateway' }, ports }, 'istio-system');
 const egressPod = pod('egress', 'istio-system', { istio: 'egressgateway' });
-const redis = (name: string, gateways: string[] = ['mesh', 'out'], gatewayPort = 6379) => [
+/** A rule for each address, at one place. */
+const bytesTo = (place: string, ...addresses: string[]) => [
+  entry([port(6379, 'TCP')]),
+  gateway({ port: port(6379, 'TCP') }),
+  routes({ gateways: [place], tcp: addresses.map((address) => ({ match: [{ destinationSubnets: [address] }], route: to(HOST, 6379) })) }),
+];
+const fromShop = (place: string) => [
+  entry([TLS]),
+  gateway(PASSTHROUGH),
+  routes({ gateways: [place], tls: [{ match: [{ sniHosts: [HOST], sourceNamespace: 'shop' }], route: to(HOST, 443) }] }),
+];
+const redis = (name: string, gateways: string[] = ['mesh', 'out'], gatewayPort = 6379, more: object = {}) => [
   object('ServiceEntry', name, {
     hosts: [`${name}.example.com`],
     addresses: [`10.59.0.${name.length}`],
@@ -80,7 +91,7 @@ const redis = (name: string, gateways: string[] = ['mesh', 'out'], gatewayPort =
     gateways,
     tcp: [
       { match: [{ gateways: ['mesh'], port: 6379 }], route: to(GATEWAY_HOST, gatewayPort) },
-      { match: [{ gateways: gateways.slice(1), port: gatewayPort }], route: to(`${name}.example.com`, 6379) },
+      { match: [{ gateways: gateways.slice(1), port: gatewayPort, ...more }], route: to(`${name}.example.com`, 6379) },
     ],
   }),
 ];
@@ -301,6 +312,23 @@ testPairs({
   'SP1027 of bytes': {
     wrong: join(...redis('a'), ...redis('bb'), gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] })),
     right: join(...redis('a'), gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] })),
+  },
+  'SP1027 of bytes by address': {
+    wrong: join(
+      ...redis('a', undefined, undefined, { destinationSubnets: ['192.0.2.1/32'] }),
+      ...redis('bb'),
+      gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] }),
+    ),
+    right: join(
+      ...redis('a', undefined, undefined, { destinationSubnets: ['192.0.2.1/32'] }),
+      gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] }),
+    ),
+  },
+  'SP1010 of addresses at a gateway': { wrong: join(...bytesTo('out', '192.0.2.1')), right: join(...bytesTo('mesh', '192.0.2.1')) },
+  'SP1010 of callers at a gateway': { wrong: join(...fromShop('out')), right: join(...fromShop('mesh')) },
+  'IST0130 of addresses at a gateway': {
+    wrong: join(...bytesTo('out', '192.0.2.1', '192.0.2.2')),
+    right: join(...bytesTo('mesh', '192.0.2.1', '192.0.2.2')),
   },
   'IST0167 of calls to the outside': {
     wrong: join(entry([TLS]), pod('app'), policy({ action: 'DENY', rules: TO_WWW })),

@@ -5,15 +5,18 @@ import {
   direct,
   entry,
   GATEWAY_HOST,
+  gateway,
   HOST,
   HTTP,
   HTTP_ALT,
   istio,
   NOT_THROUGH,
   REGISTRY_ONLY,
+  routes,
   STANDARD,
   STRAIGHT,
   THROUGH,
+  tcpServer,
   to,
 } from './documents.ts';
 import type { Mend } from './mend.ts';
@@ -28,6 +31,15 @@ const ROOT = STANDARD.replace(
   /- \{match: \[\{gateways: \[mesh\].*/,
   '- {match: [{gateways: [mesh], uri: {prefix: /}}], delegate: {name: leaf}}',
 );
+
+/** A host of bytes whose rules tell it by its address, at the gateway too. */
+const byAddress = (name: string, address: string) =>
+  entry('{number: 6379, name: tcp, protocol: TCP}', `addresses: [${address}]`, { name }, `${name}.example.com`) +
+  routes(
+    `tcp:\n- {match: [{gateways: [mesh], port: 6379}], route: [{destination: {host: ${GATEWAY_HOST}, port: {number: 6379}}}]}  # ${name}\n- {match: [{gateways: [istio-system/out], port: 6379, destinationSubnets: [${address}]}], route: [{destination: {host: ${name}.example.com, port: {number: 6379}}}]}`,
+    { name },
+    `${name}.example.com`,
+  );
 
 export const MATCH_MENDS: readonly Mend[] = [
   {
@@ -118,5 +130,20 @@ export const MATCH_MENDS: readonly Mend[] = [
     call: CALL,
     was: STRAIGHT,
     ends: THROUGH,
+  },
+  {
+    code: 'SP1010',
+    of: 'addresses at a gateway',
+    text: REGISTRY_ONLY + gateway(tcpServer('"*"')) + ['one', 'two'].map((name, i) => byAddress(name, `192.0.2.${i + 1}`)).join(''),
+    says: /rule takes every connection to the port\. Write it in a rule for mesh, and give each host a port of the gateway of its own/,
+    change: [
+      [tcpServer('"*"'), `${tcpServer('"*"')}\n  ${tcpServer('"*"', 6380)}`],
+      ['port: 6379, destinationSubnets: [192.0.2.1]', 'port: 6379'],
+      ['port: 6379, destinationSubnets: [192.0.2.2]', 'port: 6380'],
+      ['port: {number: 6379}}}]}  # two', 'port: {number: 6380}}}]}'],
+    ],
+    call: 'tcp://192.0.2.2:6379',
+    was: /reaches one\.example\.com:6379 in bytes$/,
+    ends: /reaches two\.example\.com:6379 in bytes$/,
   },
 ];
