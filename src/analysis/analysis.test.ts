@@ -93,6 +93,7 @@ const delegating = (match: string, more = '') =>
   object('VirtualService', 'root', `{hosts: [www.example.com], http: [{match: ${match}, delegate: {name: leaf${more}}}]}`);
 const delegate = (match: string, more = '', namespace = 'default') =>
   object('VirtualService', 'leaf', `{${more}http: [{match: ${match}, route: [{destination: {host: www.example.com}}]}]}`, namespace);
+const logged = (entries: string) => object('Telemetry', 'logs', `{accessLogging: [{${entries}}]}`, 'default', 'telemetry.istio.io/v1');
 const WIDE = '[{number: 443, name: tls, protocol: TLS}]';
 
 test('the standard egress pattern gives no finding, with one VirtualService or with two', () => {
@@ -474,6 +475,24 @@ const PAIRS: Readonly<Record<string, Pair>> = {
   'IST0109 beside a delegate that is not there': {
     wrong: entry() + delegating('[]') + delegate('[]') + matching('{uri: {prefix: /a}}'),
     right: entry() + delegating('[]') + matching('{uri: {prefix: /a}}'),
+  },
+  SP1064: {
+    wrong: entry('', undefined, WIDE) + logged('providers: [{name: envoy}], filter: {expression: "response.code >= 400"}'),
+    right:
+      entry('', undefined, WIDE) +
+      logged('providers: [{name: envoy}], filter: {expression: "response.code >= 400 || !has(request.method)"}'),
+  },
+  'SP1064 of hosts of HTTP': {
+    wrong: entry('', undefined, WIDE) + logged('providers: [{name: envoy}], filter: {expression: "request.method != \'GET\'"}'),
+    right: entry() + logged('providers: [{name: envoy}], filter: {expression: "request.method != \'GET\'"}'),
+  },
+  'SP1010 of a filter beside no provider': {
+    wrong: logged('providers: [{name: envoy}]}, {filter: {expression: "response.code >= 400"}'),
+    right: logged('providers: [{name: envoy}], filter: {expression: "response.code >= 400"}'),
+  },
+  'SP1010 of a filter that is not understood': {
+    wrong: logged('providers: [{name: envoy}], filter: {expression: "!request.useragent.startsWith(\'probe\')"}'),
+    right: logged('providers: [{name: envoy}], filter: {expression: "!has(request.useragent)"}'),
   },
   SP1014: {
     wrong: entry() + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}'),

@@ -36,6 +36,7 @@ import { hiddenPorts, sidecarImports } from './analyzers/imports.ts';
 import { automaticImages, namespaceLabels, podsWithoutProxy, proxyImages } from './analyzers/injection.ts';
 import { gatewayApiServed, gatewayApiVersions, kubernetesVersion } from './analyzers/installation.ts';
 import { ledAstray } from './analyzers/led-astray.ts';
+import { logFilters } from './analyzers/log-filters.ts';
 import { meshNetworks } from './analyzers/mesh-networks.ts';
 import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGatewaySelectors } from './analyzers/misc.ts';
 import { multiClusterServices } from './analyzers/multi-cluster.ts';
@@ -114,6 +115,7 @@ const ANALYZERS: readonly Analyzer[] = [
   gatewayIdentities,
   gatewayPolicies,
   telemetryProviders,
+  logFilters,
   kubernetesGatewaySelectors,
   conditions,
   deprecatedFields,

@@ -352,6 +352,10 @@ export const MESSAGES = {
     'MatchNeverHolds',
     'A match of an http rule asks for what no request has (a query in the path, a path without a slash, another host), or a delegate’s match contradicts its root’s: the rule never holds.',
   ),
+  SP1064: info(
+    'LogFilterHidesConnections',
+    'The filter of an access log asks for what only requests have: TLS that is passed on and bytes are not logged, refused connections included.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

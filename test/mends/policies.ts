@@ -86,6 +86,21 @@ export const POLICY_MENDS: readonly Mend[] = [
     change: [['zipkin:', 'opentelemetry:']],
   },
   {
+    code: 'SP1010',
+    of: 'a filter beside no provider',
+    text: telemetry('{accessLogging: [{providers: [{name: envoy}]}, {filter: {expression: "response.code >= 400"}}]}'),
+    says: /Name them beside it \(providers: \[\{name: envoy\}\]\)/,
+    change: [['[{name: envoy}]}, {filter', '[{name: envoy}], filter']],
+  },
+  {
+    code: 'SP1064',
+    text:
+      entry('{number: 443, name: tls, protocol: TLS}') +
+      telemetry('{accessLogging: [{providers: [{name: envoy}], filter: {expression: "response.code >= 400"}}]}'),
+    says: /write \(response\.code >= 400\) \|\| !has\(request\.method\)/,
+    change: [['"response.code >= 400"', '"(response.code >= 400) || !has(request.method)"']],
+  },
+  {
     code: 'IST0159',
     text: pod('one') + pod('two') + telemetry(SELECTED, 'a') + telemetry(SELECTED, 'b'),
     says: /Make the selectors disjoint/,
