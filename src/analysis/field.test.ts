@@ -47,7 +47,9 @@ const listenerAt = (number: number) =>
   object('Sidecar', 'default', { egress: [{ port: { number, protocol: 'HTTP', name: 'http' }, hosts: ['outside/*'] }] });
 const mirrored = (number: number) =>
   routes({ gateways: ['mesh'], http: [{ route: to(HOST, 80), mirror: { host: HOST, port: { number } } }] });
-const selecting = (namespace: string) => entry([HTTP], { resolution: 'STATIC', workloadSelector: { labels: { app: 'web' } } }, namespace);
+const workloadEntry = (address: string) => object('WorkloadEntry', 'vm', { address, labels: { app: 'web' } });
+const selecting = (namespace: string, resolution = 'STATIC') =>
+  entry([HTTP], { resolution, workloadSelector: { labels: { app: 'web' } } }, namespace);
 const core = (kind: string, name: string, spec: object, namespace = 'default', labels: object = {}) =>
   object(kind, name, spec, namespace, 'v1', labels);
 const pod = (name: string, namespace = 'default', labels: object = { app: name }) =>
@@ -312,6 +314,14 @@ testPairs({
   'SP1027 of bytes': {
     wrong: join(...redis('a'), ...redis('bb'), gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] })),
     right: join(...redis('a'), gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] })),
+  },
+  'SP1029 of names that nobody looks up': {
+    wrong: join(selecting('default'), workloadEntry('vm.example.net')),
+    right: join(selecting('default'), workloadEntry('192.0.2.7')),
+  },
+  'SP1029 of names with resolution DNS': {
+    wrong: join(selecting('default'), workloadEntry('vm.example.net')),
+    right: join(selecting('default', 'DNS'), workloadEntry('vm.example.net')),
   },
   'SP1027 of bytes by address': {
     wrong: join(
