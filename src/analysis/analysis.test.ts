@@ -71,6 +71,7 @@ kind: Pod
 metadata: {name: ${name}, namespace: ${namespace}, labels: ${labels}}
 spec: {containers: [{name: app}]}
 ---`;
+const annotated = (annotations: string) => pod('web', '{app: web}').replace('metadata: {', `metadata: {annotations: ${annotations}, `);
 const service = (name: string, selector: string, ports: string, namespace = 'default') => `
 apiVersion: v1
 kind: Service
@@ -493,6 +494,18 @@ const PAIRS: Readonly<Record<string, Pair>> = {
   'SP1010 of a filter that is not understood': {
     wrong: logged('providers: [{name: envoy}], filter: {expression: "!request.useragent.startsWith(\'probe\')"}'),
     right: logged('providers: [{name: envoy}], filter: {expression: "!has(request.useragent)"}'),
+  },
+  SP1065: {
+    wrong: annotated("{traffic.sidecar.istio.io/excludeOutboundPorts: '5432'}"),
+    right: annotated("{traffic.sidecar.istio.io/excludeOutboundPorts: ''}"),
+  },
+  'SP1065 of what is captured': {
+    wrong: annotated('{traffic.sidecar.istio.io/includeOutboundIPRanges: 10.0.0.0/8}'),
+    right: annotated("{traffic.sidecar.istio.io/includeOutboundIPRanges: '*'}"),
+  },
+  'SP1065 of a pod without a sidecar': {
+    wrong: annotated('{sidecar.istio.io/interceptionMode: NONE}'),
+    right: annotated("{sidecar.istio.io/interceptionMode: NONE, sidecar.istio.io/inject: 'false'}"),
   },
   SP1014: {
     wrong: entry() + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}'),

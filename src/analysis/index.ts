@@ -50,6 +50,7 @@ import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyze
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
 import { stuckListeners } from './analyzers/stuck-listeners.ts';
 import { unboundGateways } from './analyzers/unbound-gateways.ts';
+import { uncapturedTraffic } from './analyzers/uncaptured.ts';
 import { undeclaredPorts } from './analyzers/undeclared-ports.ts';
 import { upstreamTlsFits } from './analyzers/upstream-tls.ts';
 import { conflictingMeshHosts, jwtClaimRoutes, losingRoutes } from './analyzers/virtual-service-conflicts.ts';
@@ -73,6 +74,7 @@ const ANALYZERS: readonly Analyzer[] = [
   deploymentServices,
   portNames,
   applicationUids,
+  uncapturedTraffic,
   keyFetching,
   injectionWebhooks,
   externalControlPlanes,

@@ -356,6 +356,10 @@ export const MESSAGES = {
     'LogFilterHidesConnections',
     'The filter of an access log asks for what only requests have: TLS that is passed on and bytes are not logged, refused connections included.',
   ),
+  SP1065: info(
+    'TrafficPastSidecar',
+    'A workload’s annotations keep calls from its sidecar: they go out past every route, gateway and policy, where NetworkPolicies alone hold them.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 
