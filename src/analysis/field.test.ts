@@ -69,6 +69,11 @@ const FROM_APP = [{ from: [{ source: { principals: ['cluster.local/ns/default/sa
 const service = (ports: object[]) =>
   core('Service', 'istio-egressgateway', { selector: { istio: 'egressgateway' }, ports }, 'istio-system');
 const egressPod = pod('egress', 'istio-system', { istio: 'egressgateway' });
+const onlyRule = (more: object) => routes({ gateways: ['mesh'], http: [{ route: to(HOST, 80), ...more }] });
+/** A rule that leads TLS as it is. */
+const passing = ({ number }: { readonly number: number }, host = HOST) =>
+  routes({ gateways: ['mesh'], tls: [{ match: [{ sniHosts: [HOST] }], route: to(host, number) }] });
+const inner = (name: string) => core('Service', 'inner', { selector: { app: 'inner' }, ports: [{ name, port: 80 }] });
 /** A rule for each address, at one place. */
 const bytesTo = (place: string, ...addresses: string[]) => [
   entry([port(6379, 'TCP')]),
@@ -322,6 +327,34 @@ testPairs({
   'SP1029 of names with resolution DNS': {
     wrong: join(selecting('default'), workloadEntry('vm.example.net')),
     right: join(selecting('default', 'DNS'), workloadEntry('vm.example.net')),
+  },
+  'SP1010 of a fault for no call': {
+    wrong: join(entry([HTTP]), onlyRule({ fault: { abort: { httpStatus: 500 } } })),
+    right: join(entry([HTTP]), onlyRule({ fault: { abort: { httpStatus: 500, percentage: { value: 100 } } } })),
+  },
+  'SP1010 of an attempt that takes as long as the whole': {
+    wrong: join(entry([HTTP]), onlyRule({ timeout: '2s', retries: { attempts: 2, perTryTimeout: '2s' } })),
+    right: join(entry([HTTP]), onlyRule({ timeout: '2s', retries: { attempts: 2, perTryTimeout: '0.5s' } })),
+  },
+  'SP1010 of what is said of requests at a host of TLS': {
+    wrong: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } } })),
+    right: join(entry([TLS]), rule({ connectionPool: { tcp: { idleTimeout: '60s' }, http: { http1MaxPendingRequests: 1 } } })),
+  },
+  'SP1010 of a hash of requests at a host of TLS': {
+    wrong: join(entry([TLS]), rule({ loadBalancer: { consistentHash: { httpHeaderName: 'x-user' } } })),
+    right: join(entry([TLS]), rule({ loadBalancer: { consistentHash: { useSourceIp: true } } })),
+  },
+  'SP1010 of requests at a host of TLS, of which none is originated': {
+    wrong: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } }, tls: { mode: 'DISABLE' } })),
+    right: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } }, tls: SIMPLE })),
+  },
+  SP1066: {
+    wrong: join(entry([TLS, HTTP]), passing(HTTP)),
+    right: join(entry([TLS, port(80, 'HTTP', { targetPort: 443 })]), passing(HTTP)),
+  },
+  'SP1066 of a server inside': {
+    wrong: join(entry([TLS]), inner('http'), passing(HTTP, 'inner')),
+    right: join(entry([TLS]), inner('https'), passing(HTTP, 'inner')),
   },
   'SP1027 of bytes by address': {
     wrong: join(

@@ -46,6 +46,7 @@ import { openSidecars } from './analyzers/open-sidecars.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
 import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
 import { refusedObjects } from './analyzers/refused.ts';
+import { requestSettings, ruleSettings } from './analyzers/rule-settings.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
 import { stuckListeners } from './analyzers/stuck-listeners.ts';
@@ -126,6 +127,8 @@ const ANALYZERS: readonly Analyzer[] = [
   tlsMatches,
   unusedSubsets,
   fieldsWithoutEffect,
+  ruleSettings,
+  requestSettings,
   dialledPorts,
   tcpCollisions,
   tlsOrigination,

@@ -360,6 +360,10 @@ export const MESSAGES = {
     'TrafficPastSidecar',
     'A workload’s annotations keep calls from its sidecar: they go out past every route, gateway and policy, where NetworkPolicies alone hold them.',
   ),
+  SP1066: error(
+    'TlsToPlainHttpPort',
+    'A tls rule leads TLS that passes as it is to a port of plain HTTP: the server finds no request, and handshakes fail.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -16,6 +16,8 @@ import {
   STANDARD,
   STRAIGHT,
   THROUGH,
+  TLS,
+  TLS_CALL,
   tcpServer,
   to,
 } from './documents.ts';
@@ -145,5 +147,40 @@ export const MATCH_MENDS: readonly Mend[] = [
     call: 'tcp://192.0.2.2:6379',
     was: /reaches one\.example\.com:6379 in bytes$/,
     ends: /reaches two\.example\.com:6379 in bytes$/,
+  },
+  {
+    code: 'SP1010',
+    of: 'a fault for no call',
+    text: REGISTRY_ONLY + entry(HTTP) + direct(`- {fault: {abort: {httpStatus: 418}}, ${to()}}`),
+    says: /e\.g\. percentage: \{value: 100\}/,
+    change: [['httpStatus: 418', 'httpStatus: 418, percentage: {value: 100}']],
+    call: CALL,
+    was: DIRECT,
+    ends: /answered 418$/,
+  },
+  {
+    code: 'SP1010',
+    of: 'an attempt that takes as long as the whole',
+    text: REGISTRY_ONLY + entry(HTTP) + direct(`- {timeout: 2s, retries: {attempts: 2, perTryTimeout: 5s}, ${to()}}`),
+    says: /Write less than timeout/,
+    change: [['perTryTimeout: 5s', 'perTryTimeout: 0.5s']],
+  },
+  {
+    code: 'SP1010',
+    of: 'what is said of requests at a host of TLS',
+    text:
+      REGISTRY_ONLY +
+      entry(TLS) +
+      istio('DestinationRule', `host: ${HOST}\ntrafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}`),
+    says: /or take the setting out \(useSourceIp: true is for connections, too\)/,
+    change: [['httpHeaderName: x-user', 'useSourceIp: true']],
+  },
+  {
+    code: 'SP1066',
+    text: REGISTRY_ONLY + entry(`${TLS}, ${HTTP}`) + routes(`gateways: [mesh]\ntls:\n- {match: [{sniHosts: [${HOST}]}], ${to()}}`),
+    says: /Lead to a port of it that takes TLS/,
+    change: [[to(), to(`{host: ${HOST}, port: {number: 443}}`)]],
+    call: TLS_CALL,
+    ends: /reaches www\.example\.com:443 in TLS www\.example\.com$/,
   },
 ];
