@@ -94,6 +94,12 @@ const delegating = (match: string, more = '') =>
   object('VirtualService', 'root', `{hosts: [www.example.com], http: [{match: ${match}, delegate: {name: leaf${more}}}]}`);
 const delegate = (match: string, more = '', namespace = 'default') =>
   object('VirtualService', 'leaf', `{${more}http: [{match: ${match}, route: [{destination: {host: www.example.com}}]}]}`, namespace);
+const passed = (name: string) =>
+  object(
+    'VirtualService',
+    'passed',
+    `{hosts: [www.example.com], tls: [{match: [{sniHosts: [${name}]}], route: [{destination: {host: www.example.com}}]}]}`,
+  );
 const logged = (entries: string) => object('Telemetry', 'logs', `{accessLogging: [{${entries}}]}`, 'default', 'telemetry.istio.io/v1');
 const WIDE = '[{number: 443, name: tls, protocol: TLS}]';
 
@@ -506,6 +512,12 @@ const PAIRS: Readonly<Record<string, Pair>> = {
   'SP1065 of a pod without a sidecar': {
     wrong: annotated('{sidecar.istio.io/interceptionMode: NONE}'),
     right: annotated("{sidecar.istio.io/interceptionMode: NONE, sidecar.istio.io/inject: 'false'}"),
+  },
+  SP1067: { wrong: entry('', 'www.example.com.'), right: entry() },
+  'SP1067 of a Gateway': { wrong: STANDARD.replace('hosts: [www.example.com]}]', 'hosts: [www.example.com.]}]'), right: STANDARD },
+  'SP1067 of a server name': {
+    wrong: entry('', undefined, WIDE) + passed('www.example.com.'),
+    right: entry('', undefined, WIDE) + passed('www.example.com'),
   },
   SP1014: {
     wrong: entry() + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}'),

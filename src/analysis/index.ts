@@ -50,6 +50,7 @@ import { requestSettings, ruleSettings } from './analyzers/rule-settings.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
 import { stuckListeners } from './analyzers/stuck-listeners.ts';
+import { trailingDots } from './analyzers/trailing-dots.ts';
 import { unboundGateways } from './analyzers/unbound-gateways.ts';
 import { uncapturedTraffic } from './analyzers/uncaptured.ts';
 import { undeclaredPorts } from './analyzers/undeclared-ports.ts';
@@ -104,6 +105,7 @@ const ANALYZERS: readonly Analyzer[] = [
   gatewaySecrets,
   policySecrets,
   serviceEntryAddresses,
+  trailingDots,
   conflictingServiceEntryProtocols,
   missingEndpoints,
   emptyDistributions,

@@ -364,6 +364,7 @@ export const MESSAGES = {
     'TlsToPlainHttpPort',
     'A tls rule leads TLS that passes as it is to a port of plain HTTP: the server finds no request, and handshakes fail.',
   ),
+  SP1067: warning('HostEndsInDot', 'A host ends in a dot, which clients leave out: calls to the name do not meet it.'),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -183,4 +183,13 @@ export const MATCH_MENDS: readonly Mend[] = [
     call: TLS_CALL,
     ends: /reaches www\.example\.com:443 in TLS www\.example\.com$/,
   },
+  {
+    code: 'SP1067',
+    text: REGISTRY_ONLY + entry(HTTP, '', {}, `${HOST}.`),
+    says: /Write www\.example\.com: of HTTP it stands for both/,
+    change: [[`${HOST}.`, HOST]],
+    call: CALL,
+    was: NOT_THROUGH,
+    ends: DIRECT,
+  },
 ];
