@@ -70,6 +70,10 @@ const service = (ports: object[]) =>
   core('Service', 'istio-egressgateway', { selector: { istio: 'egressgateway' }, ports }, 'istio-system');
 const egressPod = pod('egress', 'istio-system', { istio: 'egressgateway' });
 const onlyRule = (more: object) => routes({ gateways: ['mesh'], http: [{ route: to(HOST, 80), ...more }] });
+const asking = (operation: object, source?: object) =>
+  policy({ action: 'DENY', rules: [{ to: [{ operation }], ...(source && { from: [{ source }] }) }] });
+const AT_EGRESS = { selector: { matchLabels: { istio: 'egressgateway' } } };
+const egressService = service([{ name: 'http2', port: 80, targetPort: 8080 }]);
 /** A rule that leads TLS as it is. */
 const passing = ({ number }: { readonly number: number }, host = HOST) =>
   routes({ gateways: ['mesh'], tls: [{ match: [{ sniHosts: [HOST] }], route: to(host, number) }] });
@@ -347,6 +351,34 @@ testPairs({
   'SP1010 of requests at a host of TLS, of which none is originated': {
     wrong: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } }, tls: { mode: 'DISABLE' } })),
     right: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } }, tls: SIMPLE })),
+  },
+  SP1068: { wrong: join(pod('a'), asking({ methods: ['post'] })), right: join(pod('a'), asking({ methods: ['POST'] })) },
+  'SP1068 of a path': {
+    wrong: join(pod('a'), asking({ paths: ['/v1/*/keys'] })),
+    right: join(pod('a'), asking({ paths: ['/v1/{*}/keys', '/v2/*', '*/keys'] })),
+  },
+  'SP1068 of a query': { wrong: join(pod('a'), asking({ notPaths: ['/find?q'] })), right: join(pod('a'), asking({ notPaths: ['/find'] })) },
+  'SP1068 of a host': {
+    wrong: join(pod('a'), asking({ hosts: ['https://www.example.com'] })),
+    right: join(pod('a'), asking({ hosts: ['www.example.com'] })),
+  },
+  'SP1068 of a caller': {
+    wrong: join(pod('a'), asking({ methods: ['GET'] }, { principals: ['cluster.local/ns/*/sa/web'] })),
+    right: join(pod('a'), asking({ methods: ['GET'] }, { principals: ['cluster.local/ns/default/*', '*/sa/web'] })),
+  },
+  'SP1068 of a port of the Service': {
+    wrong: join(
+      ...THROUGH,
+      egressPod,
+      egressService,
+      policy({ ...AT_EGRESS, rules: [{ to: [{ operation: { ports: ['80'] } }] }] }, 'istio-system'),
+    ),
+    right: join(
+      ...THROUGH,
+      egressPod,
+      egressService,
+      policy({ ...AT_EGRESS, rules: [{ to: [{ operation: { ports: ['8080'] } }] }] }, 'istio-system'),
+    ),
   },
   SP1066: {
     wrong: join(entry([TLS, HTTP]), passing(HTTP)),

@@ -44,6 +44,7 @@ import { misspeltNamespaces } from './analyzers/namespaces.ts';
 import { neverMatching } from './analyzers/never-matching.ts';
 import { openSidecars } from './analyzers/open-sidecars.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
+import { policyConditions } from './analyzers/policy-conditions.ts';
 import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
 import { refusedObjects } from './analyzers/refused.ts';
 import { requestSettings, ruleSettings } from './analyzers/rule-settings.ts';
@@ -119,6 +120,7 @@ const ANALYZERS: readonly Analyzer[] = [
   fetchedKeys,
   gatewayIdentities,
   gatewayPolicies,
+  policyConditions,
   telemetryProviders,
   logFilters,
   kubernetesGatewaySelectors,

@@ -365,6 +365,10 @@ export const MESSAGES = {
     'A tls rule leads TLS that passes as it is to a port of plain HTTP: the server finds no request, and handshakes fail.',
   ),
   SP1067: warning('HostEndsInDot', 'A host ends in a dot, which clients leave out: calls to the name do not meet it.'),
+  SP1068: warning(
+    'PolicyNeverHolds',
+    'A policy asks for a value that no call has (a method in small letters, a * inside of a value, the Service’s port in place of the pod’s): ALLOW allows nothing by it, DENY lets everything pass.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

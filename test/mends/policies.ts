@@ -93,6 +93,15 @@ export const POLICY_MENDS: readonly Mend[] = [
     change: [['[{name: envoy}]}, {filter', '[{name: envoy}], filter']],
   },
   {
+    code: 'SP1068',
+    text: pod('one') + policy('action: DENY\nrules: [{to: [{operation: {methods: [delete], paths: [/v1/*/keys]}}]}]'),
+    says: /As it stands it denies nothing, and what it is to refuse passes/,
+    change: [
+      ['methods: [delete]', 'methods: [DELETE]'],
+      ['paths: [/v1/*/keys]', 'paths: ["/v1/{*}/keys"]'],
+    ],
+  },
+  {
     code: 'SP1064',
     text:
       entry('{number: 443, name: tls, protocol: TLS}') +
