@@ -100,7 +100,8 @@ const passed = (name: string) =>
     'passed',
     `{hosts: [www.example.com], tls: [{match: [{sniHosts: [${name}]}], route: [{destination: {host: www.example.com}}]}]}`,
   );
-const logged = (entries: string) => object('Telemetry', 'logs', `{accessLogging: [{${entries}}]}`, 'default', 'telemetry.istio.io/v1');
+const logged = (entries: string, namespace = 'default') =>
+  object('Telemetry', 'logs', `{accessLogging: [{${entries}}]}`, namespace, 'telemetry.istio.io/v1');
 const WIDE = '[{number: 443, name: tls, protocol: TLS}]';
 
 test('the standard egress pattern gives no finding, with one VirtualService or with two', () => {
@@ -492,6 +493,14 @@ const PAIRS: Readonly<Record<string, Pair>> = {
   'SP1064 of hosts of HTTP': {
     wrong: entry('', undefined, WIDE) + logged('providers: [{name: envoy}], filter: {expression: "request.method != \'GET\'"}'),
     right: entry() + logged('providers: [{name: envoy}], filter: {expression: "request.method != \'GET\'"}'),
+  },
+  'IST0157 of the first entry': {
+    wrong: logged('disabled: false}, {providers: [{name: envoy}]'),
+    right: logged('providers: [{name: envoy}]}, {disabled: false'),
+  },
+  'IST0157 beside the root namespace': {
+    wrong: logged('disabled: false'),
+    right: logged('disabled: false') + logged('providers: [{name: envoy}]', 'istio-system'),
   },
   'SP1010 of a filter beside no provider': {
     wrong: logged('providers: [{name: envoy}]}, {filter: {expression: "response.code >= 400"}'),
