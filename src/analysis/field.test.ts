@@ -70,6 +70,7 @@ const service = (ports: object[]) =>
   core('Service', 'istio-egressgateway', { selector: { istio: 'egressgateway' }, ports }, 'istio-system');
 const egressPod = pod('egress', 'istio-system', { istio: 'egressgateway' });
 const onlyRule = (more: object) => routes({ gateways: ['mesh'], http: [{ route: to(HOST, 80), ...more }] });
+const second = (spec: object) => object('DestinationRule', 'second', { host: HOST, ...spec });
 const asking = (operation: object, source?: object) =>
   policy({ action: 'DENY', rules: [{ to: [{ operation }], ...(source && { from: [{ source }] }) }] });
 const AT_EGRESS = { selector: { matchLabels: { istio: 'egressgateway' } } };
@@ -351,6 +352,26 @@ testPairs({
   'SP1010 of requests at a host of TLS, of which none is originated': {
     wrong: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } }, tls: { mode: 'DISABLE' } })),
     right: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } }, tls: SIMPLE })),
+  },
+  SP1069: {
+    wrong: join(entry([HTTP]), rule({ loadBalancer: { simple: 'RANDOM' } }), second({ trafficPolicy: { tls: SIMPLE } })),
+    right: join(entry([HTTP]), rule({ loadBalancer: { simple: 'RANDOM' } }), second({ subsets: [{ name: 'one' }] })),
+  },
+  'SP1069 of rules for different namespaces': {
+    wrong: join(entry([HTTP]), rule({ tls: SIMPLE }), second({ trafficPolicy: { tls: SIMPLE }, exportTo: ['shop'] })),
+    right: join(entry([HTTP]), rule({ tls: SIMPLE }, { exportTo: ['.'] }), second({ trafficPolicy: { tls: SIMPLE }, exportTo: ['shop'] })),
+  },
+  'SP1069 of a wider host': {
+    wrong: join(
+      entry([HTTP]),
+      rule({ tls: SIMPLE }, { host: '*.example.com' }),
+      second({ trafficPolicy: { loadBalancer: { simple: 'RANDOM' } } }),
+    ),
+    right: join(
+      entry([HTTP]),
+      rule({ tls: SIMPLE }, { host: '*.example.com' }),
+      second({ trafficPolicy: { loadBalancer: { simple: 'RANDOM' }, tls: { mode: 'DISABLE' } } }),
+    ),
   },
   SP1068: { wrong: join(pod('a'), asking({ methods: ['post'] })), right: join(pod('a'), asking({ methods: ['POST'] })) },
   'SP1068 of a path': {

@@ -43,6 +43,7 @@ import { multiClusterServices } from './analyzers/multi-cluster.ts';
 import { misspeltNamespaces } from './analyzers/namespaces.ts';
 import { neverMatching } from './analyzers/never-matching.ts';
 import { openSidecars } from './analyzers/open-sidecars.ts';
+import { overruledRules } from './analyzers/overruled-rules.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
 import { policyConditions } from './analyzers/policy-conditions.ts';
 import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
@@ -99,6 +100,7 @@ const ANALYZERS: readonly Analyzer[] = [
   ingressBypassesSubsets,
   destinationRuleHosts,
   unseenSubsets,
+  overruledRules,
   caCertificates,
   gatewayPorts,
   conflictingGateways,

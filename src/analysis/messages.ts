@@ -369,6 +369,10 @@ export const MESSAGES = {
     'PolicyNeverHolds',
     'A policy asks for a value that no call has (a method in small letters, a * inside of a value, the Service’s port in place of the pod’s): ALLOW allows nothing by it, DENY lets everything pass.',
   ),
+  SP1069: warning(
+    'DestinationRuleOverruled',
+    'Another DestinationRule of the namespace takes the place of what is said here or, TLS included, of what a wider one says: settings do not add up.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 
