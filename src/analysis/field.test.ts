@@ -73,6 +73,15 @@ const onlyRule = (more: object) => routes({ gateways: ['mesh'], http: [{ route: 
 const second = (spec: object) => object('DestinationRule', 'second', { host: HOST, ...spec });
 const asking = (operation: object, source?: object) =>
   policy({ action: 'DENY', rules: [{ to: [{ operation }], ...(source && { from: [{ source }] }) }] });
+const inFront = core('Service', 'a', { selector: { app: 'a' }, ports: [{ name: 'http', port: 8000, targetPort: 80 }] });
+const strictAt = (number: string) =>
+  object(
+    'PeerAuthentication',
+    'p',
+    { selector: { matchLabels: { app: 'a' } }, portLevelMtls: { [number]: { mode: 'STRICT' } } },
+    'default',
+    'security.istio.io/v1',
+  );
 const AT_EGRESS = { selector: { matchLabels: { istio: 'egressgateway' } } };
 const egressService = service([{ name: 'http2', port: 80, targetPort: 8080 }]);
 /** A rule that leads TLS as it is. */
@@ -401,6 +410,11 @@ testPairs({
       policy({ ...AT_EGRESS, rules: [{ to: [{ operation: { ports: ['8080'] } }] }] }, 'istio-system'),
     ),
   },
+  'SP1068 of a port of a Service inside': {
+    wrong: join(pod('a'), inFront, policy({ rules: [{ to: [{ operation: { ports: ['8000'] } }] }] })),
+    right: join(pod('a'), inFront, policy({ rules: [{ to: [{ operation: { ports: ['80'] } }] }] })),
+  },
+  'SP1068 of mutual TLS at a port': { wrong: join(pod('a'), inFront, strictAt('8000')), right: join(pod('a'), inFront, strictAt('80')) },
   SP1066: {
     wrong: join(entry([TLS, HTTP]), passing(HTTP)),
     right: join(entry([TLS, port(80, 'HTTP', { targetPort: 443 })]), passing(HTTP)),

@@ -45,7 +45,7 @@ import { neverMatching } from './analyzers/never-matching.ts';
 import { openSidecars } from './analyzers/open-sidecars.ts';
 import { overruledRules } from './analyzers/overruled-rules.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
-import { policyConditions } from './analyzers/policy-conditions.ts';
+import { peerPorts, policyConditions } from './analyzers/policy-conditions.ts';
 import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
 import { refusedObjects } from './analyzers/refused.ts';
 import { requestSettings, ruleSettings } from './analyzers/rule-settings.ts';
@@ -123,6 +123,7 @@ const ANALYZERS: readonly Analyzer[] = [
   gatewayIdentities,
   gatewayPolicies,
   policyConditions,
+  peerPorts,
   telemetryProviders,
   logFilters,
   kubernetesGatewaySelectors,

@@ -40,9 +40,20 @@ function reportYounger(context: Context, rules: readonly Rule[]): void {
       'SP1069',
       rule,
       ['spec', 'trafficPolicy'],
-      `${resourceText(older)} is older and for ${rule.spec.host} too: its trafficPolicy counts, and nothing of this one${asksForTls(rule) && !saysOfTls(older) ? ': calls go out without the TLS that is asked for here' : ''}. Write both in one DestinationRule.`,
+      `${resourceText(older)} is older and for ${rule.spec.host} too: its trafficPolicy counts, and nothing of this one${losesTls(older, rule) ? ': calls go out without the TLS that is asked for here' : ''}. Write both in one DestinationRule.`,
     );
   }
+}
+
+/** Whether the younger one asks for TLS where the older one says nothing of it. */
+function losesTls(older: Rule, { spec: { trafficPolicy } }: Rule): boolean {
+  const counts = older.spec.trafficPolicy;
+  const says = (number: number | undefined) => {
+    const ofPort = counts?.portLevelSettings.find(({ port }) => port?.number === number);
+    return ofPort ? ofPort.tls !== undefined : counts?.tls !== undefined;
+  };
+  const asked = [{ port: undefined, tls: trafficPolicy?.tls }, ...(trafficPolicy?.portLevelSettings ?? [])];
+  return asked.some(({ port, tls }) => tls && tls.mode !== 'DISABLE' && !says(port?.number));
 }
 
 /** Whether who sees the second sees the first. */

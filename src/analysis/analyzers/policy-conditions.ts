@@ -1,6 +1,8 @@
 import type { AuthorizationRule } from '../../api/authorization-policy.ts';
 import type { ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
+import { type Labels, matchesLabels } from '../../lib/labels.ts';
+import type { ServicePort } from '../../registry/model.ts';
 import type { Context } from '../context.ts';
 import { gatewayServices } from '../egress-model.ts';
 import { gatewaysOf } from './gateway-identities.ts';
@@ -102,16 +104,50 @@ function principalFault(principal: string): string | undefined {
     : innerStar(principal);
 }
 
-/** Policies compare the port at which the pod listens: of a gateway it is often another than that of its Service, which Gateways name. */
+/** Policies compare the port at which the workload listens, which is often another than that of its Service: at gateways nearly always. */
 function portJudge(context: Context, policy: Policy): Judge {
   const gateways = gatewaysOf(context, policy);
-  const numbers = new Set(gateways.flatMap(({ spec }) => spec.servers.map(({ port }) => port.number)));
-  const services = [...gatewayServices(context)].filter(([, behind]) => behind.some((gateway) => gateways.includes(gateway)));
-  const ports = services.flatMap(([hostname]) => context.services.at(hostname).flatMap((service) => service.ports));
+  const hostnames = [...gatewayServices(context)].filter(([, behind]) => behind.some((gateway) => gateways.includes(gateway)));
+  const ofGateways = hostnames.flatMap(([hostname]) => context.services.at(hostname).flatMap((service) => service.ports));
+  return judgeOf([...ofGateways, ...servedPorts(context, policy)]);
+}
+
+function judgeOf(ports: readonly ServicePort[]): Judge {
   return (value) => {
     const number = Number(value);
     const targets = [...new Set(ports.filter((port) => port.number === number).map(({ targetPort }) => targetPort))];
-    if (!numbers.has(number) || targets.length !== 1 || ports.some(({ targetPort }) => targetPort === number)) return undefined;
-    return `the pods of the gateway listen on port ${targets[0]} for what comes to port ${value} of its Service, and policies compare the former. Write ${targets[0]}.`;
+    if (targets.length !== 1 || ports.some(({ targetPort }) => targetPort === number)) return undefined;
+    return `workloads listen on port ${targets[0]} for what comes to port ${value} of their Service, and policies compare the former. Write ${targets[0]}.`;
   };
+}
+
+type Selecting = Pick<ResourceOf<'PeerAuthentication'>, 'metadata'> & {
+  readonly spec: { readonly selector?: { readonly matchLabels: Labels } | undefined };
+};
+
+/** The ports of the Services in front of the workloads that a policy selects. */
+function servedPorts(context: Context, { metadata: { namespace }, spec }: Selecting): ServicePort[] {
+  const labels = spec.selector?.matchLabels ?? {};
+  const pods = namespace === context.mesh.rootNamespace ? context.select(labels) : context.selectIn(namespace, labels);
+  return context.registry.services
+    .filter((service) => Object.keys(service.selector).length > 0)
+    .filter((service) => pods.some((pod) => pod.namespace === service.namespace && matchesLabels(service.selector, pod.labels)))
+    .flatMap((service) => service.ports);
+}
+
+/** SP1068 of PeerAuthentications: modes of ports at which no workload listens. */
+export function peerPorts(context: Context): void {
+  for (const policy of context.of('PeerAuthentication')) {
+    const judge = judgeOf(servedPorts(context, policy));
+    for (const [port, { mode }] of Object.entries(policy.spec.portLevelMtls)) {
+      const fault = judge(port);
+      if (fault === undefined) continue;
+      context.report(
+        'SP1068',
+        policy,
+        ['spec', 'portLevelMtls', port],
+        `No call has ${port}: ${fault} As it stands ${mode} holds nowhere.`,
+      );
+    }
+  }
 }
