@@ -71,6 +71,7 @@ kind: Pod
 metadata: {name: ${name}, namespace: ${namespace}, labels: ${labels}}
 spec: {containers: [{name: app}]}
 ---`;
+const annotated = (annotations: string) => pod('web', '{app: web}').replace('metadata: {', `metadata: {annotations: ${annotations}, `);
 const service = (name: string, selector: string, ports: string, namespace = 'default') => `
 apiVersion: v1
 kind: Service
@@ -82,6 +83,25 @@ const STANDARD = entry() + gateway() + through();
 const EGRESS_POD =
   pod('egress', '{app: istio-egressgateway, istio: egressgateway}', 'istio-system') +
   service('istio-egressgateway', '{istio: egressgateway}', '[{name: http2, port: 80}, {name: https, port: 443}]', 'istio-system');
+/** A VirtualService for www.example.com on the mesh. */
+const matching = (match: string) =>
+  object(
+    'VirtualService',
+    'matching',
+    `{hosts: [www.example.com], http: [{match: [${match}], route: [{destination: {host: www.example.com}}]}]}`,
+  );
+const delegating = (match: string, more = '') =>
+  object('VirtualService', 'root', `{hosts: [www.example.com], http: [{match: ${match}, delegate: {name: leaf${more}}}]}`);
+const delegate = (match: string, more = '', namespace = 'default') =>
+  object('VirtualService', 'leaf', `{${more}http: [{match: ${match}, route: [{destination: {host: www.example.com}}]}]}`, namespace);
+const passed = (name: string) =>
+  object(
+    'VirtualService',
+    'passed',
+    `{hosts: [www.example.com], tls: [{match: [{sniHosts: [${name}]}], route: [{destination: {host: www.example.com}}]}]}`,
+  );
+const logged = (entries: string, namespace = 'default') =>
+  object('Telemetry', 'logs', `{accessLogging: [{${entries}}]}`, namespace, 'telemetry.istio.io/v1');
 const WIDE = '[{number: 443, name: tls, protocol: TLS}]';
 
 test('the standard egress pattern gives no finding, with one VirtualService or with two', () => {
@@ -403,6 +423,110 @@ const PAIRS: Readonly<Record<string, Pair>> = {
         'v',
         '{hosts: [api.example.com], http: [{rewrite: {authority: www.example.com}, route: [{destination: {host: www.example.com}}]}]}',
       ),
+  },
+  SP1063: {
+    wrong: STANDARD.replace('port: 80}]', "port: 80, uri: {prefix: '/a?b=c'}}]"),
+    right: STANDARD.replace('port: 80}]', "port: 80, uri: {prefix: '/a'}, queryParams: {b: {exact: c}}}]"),
+  },
+  'SP1063 of a path without a slash': {
+    wrong: entry() + matching('{uri: {exact: status}}'),
+    right: entry() + matching('{uri: {exact: /status}}'),
+  },
+  'SP1063 of an expression without a slash': {
+    wrong: entry() + matching("{uri: {regex: 'v[12]/.*'}}"),
+    right: entry() + matching("{uri: {regex: 'v?/.*|/v[12]/.*'}}"),
+  },
+  'SP1063 of an expression with a query': {
+    wrong: entry() + matching(String.raw`{uri: {regex: '/a\?b=.*'}}`),
+    right: entry() + matching("{uri: {regex: '/a[?]?b.*'}}"),
+  },
+  'SP1063 of an expression as in JavaScript': {
+    wrong: entry() + matching(String.raw`{uri: {regex: '/\/v1\/.*/gi'}}`),
+    right: entry() + matching(String.raw`{uri: {regex: '(?i)\/v1\/.*'}}`),
+  },
+  'SP1063 of a method in small letters': {
+    wrong: entry() + matching('{method: {exact: post}}'),
+    right: entry() + matching('{method: {exact: POST}}'),
+  },
+  'SP1063 of a scheme': {
+    wrong: entry() + matching('{scheme: {exact: HTTPS}}'),
+    right: entry() + matching('{scheme: {exact: https}}'),
+  },
+  'SP1063 of another host': {
+    wrong: entry() + matching('{authority: {exact: api.example.com}}'),
+    right: entry() + matching('{authority: {exact: WWW.example.com}}'),
+  },
+  'SP1063 of a host without its port': {
+    wrong:
+      entry('', undefined, '[{number: 8080, name: http, protocol: HTTP}]') + matching('{port: 8080, authority: {exact: www.example.com}}'),
+    right:
+      entry('', undefined, '[{number: 8080, name: http, protocol: HTTP}]') +
+      matching('{port: 8080, authority: {exact: "www.example.com:8080"}}'),
+  },
+  'SP1063 of a delegate': {
+    wrong: entry() + delegating('[{uri: {prefix: /a}}]') + delegate('[{uri: {prefix: /b}}]'),
+    right: entry() + delegating('[{uri: {prefix: /a}}]') + delegate('[{uri: {prefix: /a/b}}]'),
+  },
+  'SP1063 of a delegate of two': {
+    wrong: entry() + delegating('[{uri: {prefix: /a}}, {uri: {prefix: /c}}]') + delegate('[{uri: {prefix: /b}}]'),
+    right: entry() + delegating('[{uri: {prefix: /a}}, {uri: {prefix: /b}}]') + delegate('[{uri: {prefix: /b}}]'),
+  },
+  'IST0101 of a delegate': { wrong: entry() + delegating('[]'), right: entry() + delegating('[]') + delegate('[]') },
+  'IST0101 of a delegate with hosts': {
+    wrong: entry() + delegating('[]') + delegate('[]', 'hosts: [leaf.example.com], '),
+    right: entry() + delegating('[]') + delegate('[]'),
+  },
+  'IST0101 of a delegate that is not exported': {
+    wrong: entry() + delegating('[]', ', namespace: shop') + delegate('[]', "exportTo: ['.'], ", 'shop'),
+    right: entry() + delegating('[]', ', namespace: shop') + delegate('[]', 'exportTo: [default], ', 'shop'),
+  },
+  'IST0109 beside a delegate that is not there': {
+    wrong: entry() + delegating('[]') + delegate('[]') + matching('{uri: {prefix: /a}}'),
+    right: entry() + delegating('[]') + matching('{uri: {prefix: /a}}'),
+  },
+  SP1064: {
+    wrong: entry('', undefined, WIDE) + logged('providers: [{name: envoy}], filter: {expression: "response.code >= 400"}'),
+    right:
+      entry('', undefined, WIDE) +
+      logged('providers: [{name: envoy}], filter: {expression: "response.code >= 400 || !has(request.method)"}'),
+  },
+  'SP1064 of hosts of HTTP': {
+    wrong: entry('', undefined, WIDE) + logged('providers: [{name: envoy}], filter: {expression: "request.method != \'GET\'"}'),
+    right: entry() + logged('providers: [{name: envoy}], filter: {expression: "request.method != \'GET\'"}'),
+  },
+  'IST0157 of the first entry': {
+    wrong: logged('disabled: false}, {providers: [{name: envoy}]'),
+    right: logged('providers: [{name: envoy}]}, {disabled: false'),
+  },
+  'IST0157 beside the root namespace': {
+    wrong: logged('disabled: false'),
+    right: logged('disabled: false') + logged('providers: [{name: envoy}]', 'istio-system'),
+  },
+  'SP1010 of a filter beside no provider': {
+    wrong: logged('providers: [{name: envoy}]}, {filter: {expression: "response.code >= 400"}'),
+    right: logged('providers: [{name: envoy}], filter: {expression: "response.code >= 400"}'),
+  },
+  'SP1010 of a filter that is not understood': {
+    wrong: logged('providers: [{name: envoy}], filter: {expression: "!request.useragent.startsWith(\'probe\')"}'),
+    right: logged('providers: [{name: envoy}], filter: {expression: "!has(request.useragent)"}'),
+  },
+  SP1065: {
+    wrong: annotated("{traffic.sidecar.istio.io/excludeOutboundPorts: '5432'}"),
+    right: annotated("{traffic.sidecar.istio.io/excludeOutboundPorts: ''}"),
+  },
+  'SP1065 of what is captured': {
+    wrong: annotated('{traffic.sidecar.istio.io/includeOutboundIPRanges: 10.0.0.0/8}'),
+    right: annotated("{traffic.sidecar.istio.io/includeOutboundIPRanges: '*'}"),
+  },
+  'SP1065 of a pod without a sidecar': {
+    wrong: annotated('{sidecar.istio.io/interceptionMode: NONE}'),
+    right: annotated("{sidecar.istio.io/interceptionMode: NONE, sidecar.istio.io/inject: 'false'}"),
+  },
+  SP1067: { wrong: entry('', 'www.example.com.'), right: entry() },
+  'SP1067 of a Gateway': { wrong: STANDARD.replace('hosts: [www.example.com]}]', 'hosts: [www.example.com.]}]'), right: STANDARD },
+  'SP1067 of a server name': {
+    wrong: entry('', undefined, WIDE) + passed('www.example.com.'),
+    right: entry('', undefined, WIDE) + passed('www.example.com'),
   },
   SP1014: {
     wrong: entry() + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}'),

@@ -5,6 +5,7 @@ import type { PathStep, Source } from '../api/resource.ts';
 import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../lib/hostname.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
+import { mergeDelegate } from '../registry/delegates.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { isTcp, isTls } from '../registry/protocol.ts';
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
@@ -96,15 +97,12 @@ export function externalServices(context: Context): Service[] {
 export function withDelegates(context: Context, virtualService: VirtualService): VirtualService {
   if (!virtualService.spec.http.some(({ delegate }) => delegate)) return virtualService;
   return kept.joined.get([context, virtualService], NO_INPUTS, () => {
-    const { namespace } = virtualService.metadata;
     const placed = virtualService.spec.http.flatMap((rule, i) => {
       if (!rule.delegate) return [{ rule, i }];
-      const found = context.find('VirtualService', rule.delegate.namespace || namespace, rule.delegate.name);
-      const owner = found?.metadata.namespace ?? '';
-      // One that the root does not see is none.
-      const seen = found && isVisible(visibilityOf(found.spec.exportTo, context.mesh.defaultVirtualServiceExportTo), owner, namespace);
-      if (!seen || found.spec.http.length === 0) return [{ rule: { ...rule, route: [] }, i }];
-      return found.spec.http.map((leaf) => ({ rule: joined(rule, leaf, owner), i }));
+      const { found } = delegateOf(context, virtualService, rule.delegate);
+      const leaves = found?.spec.http.map((leaf) => ({ ...leaf, route: leaf.route.map((each) => inFull(each, found.metadata.namespace)) }));
+      const merged = mergeDelegate(rule, leaves ?? []);
+      return merged.length > 0 ? merged.map((leaf) => ({ rule: leaf, i })) : [{ rule: { ...rule, route: [] }, i }];
     });
     const { source: written } = virtualService;
     const inDocument = (path: readonly PathStep[]) =>
@@ -118,27 +116,29 @@ export function withDelegates(context: Context, virtualService: VirtualService):
   });
 }
 
-/** What both ask of a request, and where the delegate leads it. */
-function joined(root: HttpRoute, leaf: HttpRoute, owner: string): HttpRoute {
-  const matches = root.match.flatMap((outer) =>
-    leaf.match.map((inner) => ({
-      ...outer,
-      ...inner,
-      gateways: inner.gateways.length > 0 ? inner.gateways : outer.gateways,
-      port: inner.port || outer.port,
-      sourceLabels: { ...outer.sourceLabels, ...inner.sourceLabels },
-      sourceNamespace: inner.sourceNamespace || outer.sourceNamespace,
-    })),
-  );
-  const match = root.match.length === 0 ? leaf.match : leaf.match.length === 0 ? root.match : matches;
-  return {
-    ...leaf,
-    match,
-    rewrite: leaf.rewrite ?? root.rewrite,
-    mirror: leaf.mirror ?? root.mirror,
-    mirrors: leaf.mirrors.length > 0 ? leaf.mirrors : root.mirrors,
-    route: leaf.route.map((each) => inFull(each, owner)),
-  };
+/** Whether sidecars have any rule by it: those that delegate to nothing are left out, and where they are all there is, so is the VirtualService. */
+export function hasRules(context: Context, virtualService: VirtualService): boolean {
+  const { http, tls, tcp } = withDelegates(context, virtualService).spec;
+  return http.some(({ delegate }) => !delegate) || tls.length > 0 || tcp.length > 0;
+}
+
+/** Which VirtualService a rule delegates to. */
+export type Delegation = NonNullable<HttpRoute['delegate']>;
+
+/** Why a rule that delegates has no rules to go by. */
+export type NoDelegate = 'missing' | 'not exported' | 'has hosts';
+
+/** The VirtualService to which a rule delegates, as Istio looks it up: one without hosts that the root's namespace sees. */
+export function delegateOf(
+  context: Context,
+  { metadata: { namespace } }: VirtualService,
+  { name, namespace: written }: Delegation,
+): { readonly found?: VirtualService; readonly why?: NoDelegate } {
+  const found = context.find('VirtualService', written || namespace, name);
+  if (!found) return { why: 'missing' };
+  if (found.spec.hosts.length > 0) return { why: 'has hosts' };
+  const visibility = visibilityOf(found.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
+  return isVisible(visibility, found.metadata.namespace, namespace) ? { found } : { why: 'not exported' };
 }
 
 /** With the name of its host as any namespace understands it. */

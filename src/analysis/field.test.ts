@@ -47,7 +47,9 @@ const listenerAt = (number: number) =>
   object('Sidecar', 'default', { egress: [{ port: { number, protocol: 'HTTP', name: 'http' }, hosts: ['outside/*'] }] });
 const mirrored = (number: number) =>
   routes({ gateways: ['mesh'], http: [{ route: to(HOST, 80), mirror: { host: HOST, port: { number } } }] });
-const selecting = (namespace: string) => entry([HTTP], { resolution: 'STATIC', workloadSelector: { labels: { app: 'web' } } }, namespace);
+const workloadEntry = (address: string) => object('WorkloadEntry', 'vm', { address, labels: { app: 'web' } });
+const selecting = (namespace: string, resolution = 'STATIC') =>
+  entry([HTTP], { resolution, workloadSelector: { labels: { app: 'web' } } }, namespace);
 const core = (kind: string, name: string, spec: object, namespace = 'default', labels: object = {}) =>
   object(kind, name, spec, namespace, 'v1', labels);
 const pod = (name: string, namespace = 'default', labels: object = { app: name }) =>
@@ -67,7 +69,37 @@ const FROM_APP = [{ from: [{ source: { principals: ['cluster.local/ns/default/sa
 const service = (ports: object[]) =>
   core('Service', 'istio-egressgateway', { selector: { istio: 'egressgateway' }, ports }, 'istio-system');
 const egressPod = pod('egress', 'istio-system', { istio: 'egressgateway' });
-const redis = (name: string, gateways: string[] = ['mesh', 'out'], gatewayPort = 6379) => [
+const onlyRule = (more: object) => routes({ gateways: ['mesh'], http: [{ route: to(HOST, 80), ...more }] });
+const second = (spec: object) => object('DestinationRule', 'second', { host: HOST, ...spec });
+const asking = (operation: object, source?: object) =>
+  policy({ action: 'DENY', rules: [{ to: [{ operation }], ...(source && { from: [{ source }] }) }] });
+const inFront = core('Service', 'a', { selector: { app: 'a' }, ports: [{ name: 'http', port: 8000, targetPort: 80 }] });
+const strictAt = (number: string) =>
+  object(
+    'PeerAuthentication',
+    'p',
+    { selector: { matchLabels: { app: 'a' } }, portLevelMtls: { [number]: { mode: 'STRICT' } } },
+    'default',
+    'security.istio.io/v1',
+  );
+const AT_EGRESS = { selector: { matchLabels: { istio: 'egressgateway' } } };
+const egressService = service([{ name: 'http2', port: 80, targetPort: 8080 }]);
+/** A rule that leads TLS as it is. */
+const passing = ({ number }: { readonly number: number }, host = HOST) =>
+  routes({ gateways: ['mesh'], tls: [{ match: [{ sniHosts: [HOST] }], route: to(host, number) }] });
+const inner = (name: string) => core('Service', 'inner', { selector: { app: 'inner' }, ports: [{ name, port: 80 }] });
+/** A rule for each address, at one place. */
+const bytesTo = (place: string, ...addresses: string[]) => [
+  entry([port(6379, 'TCP')]),
+  gateway({ port: port(6379, 'TCP') }),
+  routes({ gateways: [place], tcp: addresses.map((address) => ({ match: [{ destinationSubnets: [address] }], route: to(HOST, 6379) })) }),
+];
+const fromShop = (place: string) => [
+  entry([TLS]),
+  gateway(PASSTHROUGH),
+  routes({ gateways: [place], tls: [{ match: [{ sniHosts: [HOST], sourceNamespace: 'shop' }], route: to(HOST, 443) }] }),
+];
+const redis = (name: string, gateways: string[] = ['mesh', 'out'], gatewayPort = 6379, more: object = {}) => [
   object('ServiceEntry', name, {
     hosts: [`${name}.example.com`],
     addresses: [`10.59.0.${name.length}`],
@@ -80,7 +112,7 @@ const redis = (name: string, gateways: string[] = ['mesh', 'out'], gatewayPort =
     gateways,
     tcp: [
       { match: [{ gateways: ['mesh'], port: 6379 }], route: to(GATEWAY_HOST, gatewayPort) },
-      { match: [{ gateways: gateways.slice(1), port: gatewayPort }], route: to(`${name}.example.com`, 6379) },
+      { match: [{ gateways: gateways.slice(1), port: gatewayPort, ...more }], route: to(`${name}.example.com`, 6379) },
     ],
   }),
 ];
@@ -301,6 +333,112 @@ testPairs({
   'SP1027 of bytes': {
     wrong: join(...redis('a'), ...redis('bb'), gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] })),
     right: join(...redis('a'), gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] })),
+  },
+  'SP1029 of names that nobody looks up': {
+    wrong: join(selecting('default'), workloadEntry('vm.example.net')),
+    right: join(selecting('default'), workloadEntry('192.0.2.7')),
+  },
+  'SP1029 of names with resolution DNS': {
+    wrong: join(selecting('default'), workloadEntry('vm.example.net')),
+    right: join(selecting('default', 'DNS'), workloadEntry('vm.example.net')),
+  },
+  'SP1010 of a fault for no call': {
+    wrong: join(entry([HTTP]), onlyRule({ fault: { abort: { httpStatus: 500 } } })),
+    right: join(entry([HTTP]), onlyRule({ fault: { abort: { httpStatus: 500, percentage: { value: 100 } } } })),
+  },
+  'SP1010 of an attempt that takes as long as the whole': {
+    wrong: join(entry([HTTP]), onlyRule({ timeout: '2s', retries: { attempts: 2, perTryTimeout: '2s' } })),
+    right: join(entry([HTTP]), onlyRule({ timeout: '2s', retries: { attempts: 2, perTryTimeout: '0.5s' } })),
+  },
+  'SP1010 of what is said of requests at a host of TLS': {
+    wrong: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } } })),
+    right: join(entry([TLS]), rule({ connectionPool: { tcp: { idleTimeout: '60s' }, http: { http1MaxPendingRequests: 1 } } })),
+  },
+  'SP1010 of a hash of requests at a host of TLS': {
+    wrong: join(entry([TLS]), rule({ loadBalancer: { consistentHash: { httpHeaderName: 'x-user' } } })),
+    right: join(entry([TLS]), rule({ loadBalancer: { consistentHash: { useSourceIp: true } } })),
+  },
+  'SP1010 of requests at a host of TLS, of which none is originated': {
+    wrong: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } }, tls: { mode: 'DISABLE' } })),
+    right: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } }, tls: SIMPLE })),
+  },
+  SP1069: {
+    wrong: join(entry([HTTP]), rule({ loadBalancer: { simple: 'RANDOM' } }), second({ trafficPolicy: { tls: SIMPLE } })),
+    right: join(entry([HTTP]), rule({ loadBalancer: { simple: 'RANDOM' } }), second({ subsets: [{ name: 'one' }] })),
+  },
+  'SP1069 of rules for different namespaces': {
+    wrong: join(entry([HTTP]), rule({ tls: SIMPLE }), second({ trafficPolicy: { tls: SIMPLE }, exportTo: ['shop'] })),
+    right: join(entry([HTTP]), rule({ tls: SIMPLE }, { exportTo: ['.'] }), second({ trafficPolicy: { tls: SIMPLE }, exportTo: ['shop'] })),
+  },
+  'SP1069 of a wider host': {
+    wrong: join(
+      entry([HTTP]),
+      rule({ tls: SIMPLE }, { host: '*.example.com' }),
+      second({ trafficPolicy: { loadBalancer: { simple: 'RANDOM' } } }),
+    ),
+    right: join(
+      entry([HTTP]),
+      rule({ tls: SIMPLE }, { host: '*.example.com' }),
+      second({ trafficPolicy: { loadBalancer: { simple: 'RANDOM' }, tls: { mode: 'DISABLE' } } }),
+    ),
+  },
+  SP1068: { wrong: join(pod('a'), asking({ methods: ['post'] })), right: join(pod('a'), asking({ methods: ['POST'] })) },
+  'SP1068 of a path': {
+    wrong: join(pod('a'), asking({ paths: ['/v1/*/keys'] })),
+    right: join(pod('a'), asking({ paths: ['/v1/{*}/keys', '/v2/*', '*/keys'] })),
+  },
+  'SP1068 of a query': { wrong: join(pod('a'), asking({ notPaths: ['/find?q'] })), right: join(pod('a'), asking({ notPaths: ['/find'] })) },
+  'SP1068 of a host': {
+    wrong: join(pod('a'), asking({ hosts: ['https://www.example.com'] })),
+    right: join(pod('a'), asking({ hosts: ['www.example.com'] })),
+  },
+  'SP1068 of a caller': {
+    wrong: join(pod('a'), asking({ methods: ['GET'] }, { principals: ['cluster.local/ns/*/sa/web'] })),
+    right: join(pod('a'), asking({ methods: ['GET'] }, { principals: ['cluster.local/ns/default/*', '*/sa/web'] })),
+  },
+  'SP1068 of a port of the Service': {
+    wrong: join(
+      ...THROUGH,
+      egressPod,
+      egressService,
+      policy({ ...AT_EGRESS, rules: [{ to: [{ operation: { ports: ['80'] } }] }] }, 'istio-system'),
+    ),
+    right: join(
+      ...THROUGH,
+      egressPod,
+      egressService,
+      policy({ ...AT_EGRESS, rules: [{ to: [{ operation: { ports: ['8080'] } }] }] }, 'istio-system'),
+    ),
+  },
+  'SP1068 of a port of a Service inside': {
+    wrong: join(pod('a'), inFront, policy({ rules: [{ to: [{ operation: { ports: ['8000'] } }] }] })),
+    right: join(pod('a'), inFront, policy({ rules: [{ to: [{ operation: { ports: ['80'] } }] }] })),
+  },
+  'SP1068 of mutual TLS at a port': { wrong: join(pod('a'), inFront, strictAt('8000')), right: join(pod('a'), inFront, strictAt('80')) },
+  SP1066: {
+    wrong: join(entry([TLS, HTTP]), passing(HTTP)),
+    right: join(entry([TLS, port(80, 'HTTP', { targetPort: 443 })]), passing(HTTP)),
+  },
+  'SP1066 of a server inside': {
+    wrong: join(entry([TLS]), inner('http'), passing(HTTP, 'inner')),
+    right: join(entry([TLS]), inner('https'), passing(HTTP, 'inner')),
+  },
+  'SP1027 of bytes by address': {
+    wrong: join(
+      ...redis('a', undefined, undefined, { destinationSubnets: ['192.0.2.1/32'] }),
+      ...redis('bb'),
+      gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] }),
+    ),
+    right: join(
+      ...redis('a', undefined, undefined, { destinationSubnets: ['192.0.2.1/32'] }),
+      gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] }),
+    ),
+  },
+  'SP1010 of addresses at a gateway': { wrong: join(...bytesTo('out', '192.0.2.1')), right: join(...bytesTo('mesh', '192.0.2.1')) },
+  'SP1010 of callers at a gateway': { wrong: join(...fromShop('out')), right: join(...fromShop('mesh')) },
+  'IST0130 of addresses at a gateway': {
+    wrong: join(...bytesTo('out', '192.0.2.1', '192.0.2.2')),
+    right: join(...bytesTo('mesh', '192.0.2.1', '192.0.2.2')),
   },
   'IST0167 of calls to the outside': {
     wrong: join(entry([TLS]), pod('app'), policy({ action: 'DENY', rules: TO_WWW })),

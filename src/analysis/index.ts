@@ -10,6 +10,7 @@ import { ambientMode } from './analyzers/ambient.ts';
 import { annotations } from './analyzers/annotations.ts';
 import { bindings } from './analyzers/binding.ts';
 import { credentials, policySecrets } from './analyzers/credentials.ts';
+import { delegates } from './analyzers/delegates.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
 import { dialledPorts } from './analyzers/dialled-ports.ts';
@@ -35,18 +36,25 @@ import { hiddenPorts, sidecarImports } from './analyzers/imports.ts';
 import { automaticImages, namespaceLabels, podsWithoutProxy, proxyImages } from './analyzers/injection.ts';
 import { gatewayApiServed, gatewayApiVersions, kubernetesVersion } from './analyzers/installation.ts';
 import { ledAstray } from './analyzers/led-astray.ts';
+import { logFilters } from './analyzers/log-filters.ts';
 import { meshNetworks } from './analyzers/mesh-networks.ts';
 import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGatewaySelectors } from './analyzers/misc.ts';
 import { multiClusterServices } from './analyzers/multi-cluster.ts';
 import { misspeltNamespaces } from './analyzers/namespaces.ts';
+import { neverMatching } from './analyzers/never-matching.ts';
 import { openSidecars } from './analyzers/open-sidecars.ts';
+import { overruledRules } from './analyzers/overruled-rules.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
+import { peerPorts, policyConditions } from './analyzers/policy-conditions.ts';
 import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
 import { refusedObjects } from './analyzers/refused.ts';
+import { requestSettings, ruleSettings } from './analyzers/rule-settings.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
 import { stuckListeners } from './analyzers/stuck-listeners.ts';
+import { trailingDots } from './analyzers/trailing-dots.ts';
 import { unboundGateways } from './analyzers/unbound-gateways.ts';
+import { uncapturedTraffic } from './analyzers/uncaptured.ts';
 import { undeclaredPorts } from './analyzers/undeclared-ports.ts';
 import { upstreamTlsFits } from './analyzers/upstream-tls.ts';
 import { conflictingMeshHosts, jwtClaimRoutes, losingRoutes } from './analyzers/virtual-service-conflicts.ts';
@@ -70,6 +78,7 @@ const ANALYZERS: readonly Analyzer[] = [
   deploymentServices,
   portNames,
   applicationUids,
+  uncapturedTraffic,
   keyFetching,
   injectionWebhooks,
   externalControlPlanes,
@@ -82,6 +91,8 @@ const ANALYZERS: readonly Analyzer[] = [
   virtualServiceGateways,
   virtualServiceDestinations,
   virtualServiceRules,
+  delegates,
+  neverMatching,
   unboundGateways,
   conflictingMeshHosts,
   losingRoutes,
@@ -89,6 +100,7 @@ const ANALYZERS: readonly Analyzer[] = [
   ingressBypassesSubsets,
   destinationRuleHosts,
   unseenSubsets,
+  overruledRules,
   caCertificates,
   gatewayPorts,
   conflictingGateways,
@@ -96,6 +108,7 @@ const ANALYZERS: readonly Analyzer[] = [
   gatewaySecrets,
   policySecrets,
   serviceEntryAddresses,
+  trailingDots,
   conflictingServiceEntryProtocols,
   missingEndpoints,
   emptyDistributions,
@@ -109,7 +122,10 @@ const ANALYZERS: readonly Analyzer[] = [
   fetchedKeys,
   gatewayIdentities,
   gatewayPolicies,
+  policyConditions,
+  peerPorts,
   telemetryProviders,
+  logFilters,
   kubernetesGatewaySelectors,
   conditions,
   deprecatedFields,
@@ -118,6 +134,8 @@ const ANALYZERS: readonly Analyzer[] = [
   tlsMatches,
   unusedSubsets,
   fieldsWithoutEffect,
+  ruleSettings,
+  requestSettings,
   dialledPorts,
   tcpCollisions,
   tlsOrigination,

@@ -22,6 +22,11 @@ export function httpMatchCovers(a: HttpMatchRequest, b: HttpMatchRequest, defaul
   );
 }
 
+/** At gateways Istio looks at the port, the server name and the gateway: the address is the gateway's own, and who calls is not asked. */
+function asAtGateways<M extends L4MatchAttributes | TlsMatchAttributes>(match: M): M {
+  return { ...match, destinationSubnets: [], sourceLabels: {}, sourceNamespace: undefined };
+}
+
 export function tlsMatchCovers(a: TlsMatchAttributes, b: TlsMatchAttributes, defaultGateways: readonly string[]): boolean {
   return (
     b.sniHosts.length > 0 &&
@@ -31,6 +36,15 @@ export function tlsMatchCovers(a: TlsMatchAttributes, b: TlsMatchAttributes, def
 }
 
 export function l4MatchCovers(
+  a: L4MatchAttributes | TlsMatchAttributes,
+  b: L4MatchAttributes | TlsMatchAttributes,
+  defaultGateways: readonly string[],
+): boolean {
+  const onMesh = (b.gateways.length > 0 ? b.gateways : defaultGateways).includes('mesh');
+  return onMesh ? conditionsCover(a, b, defaultGateways) : conditionsCover(asAtGateways(a), asAtGateways(b), defaultGateways);
+}
+
+function conditionsCover(
   a: L4MatchAttributes | TlsMatchAttributes,
   b: L4MatchAttributes | TlsMatchAttributes,
   defaultGateways: readonly string[],

@@ -348,6 +348,31 @@ export const MESSAGES = {
     'CalledNameInTls',
     'TLS is originated with the name that was called, which is not the server’s: a server that has no certificate for it is not taken.',
   ),
+  SP1063: warning(
+    'MatchNeverHolds',
+    'A match of an http rule asks for what no request has (a query in the path, a path without a slash, another host), or a delegate’s match contradicts its root’s: the rule never holds.',
+  ),
+  SP1064: info(
+    'LogFilterHidesConnections',
+    'The filter of an access log asks for what only requests have: TLS that is passed on and bytes are not logged, refused connections included.',
+  ),
+  SP1065: info(
+    'TrafficPastSidecar',
+    'A workload’s annotations keep calls from its sidecar: they go out past every route, gateway and policy, where NetworkPolicies alone hold them.',
+  ),
+  SP1066: error(
+    'TlsToPlainHttpPort',
+    'A tls rule leads TLS that passes as it is to a port of plain HTTP: the server finds no request, and handshakes fail.',
+  ),
+  SP1067: warning('HostEndsInDot', 'A host ends in a dot, which clients leave out: calls to the name do not meet it.'),
+  SP1068: warning(
+    'PolicyNeverHolds',
+    'A policy asks for a value that no call has (a method in small letters, a * inside of a value, the Service’s port in place of the pod’s): ALLOW allows nothing by it, DENY lets everything pass.',
+  ),
+  SP1069: warning(
+    'DestinationRuleOverruled',
+    'Another DestinationRule of the namespace takes the place of what is said here or, TLS included, of what a wider one says: settings do not add up.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

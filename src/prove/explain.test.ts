@@ -358,3 +358,30 @@ spec: {egress: [{hosts: ["./*"]}]}
   }
   assert.equal(explained(`${proxy()}${hosts}`, 'http://www.example/').trace.outcome.kind, 'upstream');
 });
+
+test('calls that a pod keeps from its sidecar go straight to where they are dialled', () => {
+  const ends = (annotation: string, url: string, to = '203.0.113.9') => {
+    const kept = podText('app', '10.0.0.9').replace('labels:', `annotations: {${annotation}}, labels:`);
+    return explain(files(`${ENTRY}${kept}`), parseTarget(url), { from: 'default/app', to });
+  };
+  const past = (annotation: string, url: string, to?: string) =>
+    ends(`traffic.sidecar.istio.io/${annotation}`, url, to).pastSidecar !== undefined;
+  assert.ok(past("excludeOutboundPorts: '80, 5432'", 'tcp://db.example.com:5432'));
+  assert.ok(!past("excludeOutboundPorts: '80, 5432'", 'tcp://db.example.com:543'));
+  assert.ok(past('excludeOutboundIPRanges: 203.0.113.0/24', 'https://www.example.com/'));
+  assert.ok(!past('excludeOutboundIPRanges: 203.0.113.0/24', 'https://www.example.com/', '198.51.100.1'));
+  assert.ok(past('includeOutboundIPRanges: 10.0.0.0/8', 'https://www.example.com/'));
+  assert.ok(!past('includeOutboundIPRanges: 10.0.0.0/8', 'https://www.example.com/', '10.1.1.1'));
+  assert.ok(past("includeOutboundIPRanges: ''", 'https://www.example.com/'));
+  assert.ok(!past("includeOutboundIPRanges: 10.0.0.0/8, traffic.sidecar.istio.io/includeOutboundPorts: '443'", 'https://www.example.com/'));
+  assert.ok(!past("includeOutboundPorts: '8443'", 'https://www.example.com/'));
+  assert.ok(ends('sidecar.istio.io/interceptionMode: NONE', 'http://api.example.com/').pastSidecar);
+  const explanation = ends("traffic.sidecar.istio.io/excludeOutboundPorts: '443'", 'https://api.example.com/');
+  assert.deepEqual(explanation.trace.hops, []);
+  const text = explanationText(explanation, plain);
+  assert.match(
+    text,
+    /default\/app \(past its sidecar: traffic\.sidecar\.istio\.io\/excludeOutboundPorts: 443\) connects to 203\.0\.113\.9:443/,
+  );
+  assert.match(text, /Reaches 203\.0\.113\.9:443/);
+});

@@ -7,6 +7,7 @@ import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Trace } from '../simulate/trace.ts';
 import { callersOf } from './callers.ts';
 import { type Ending, endingOf } from './ending.ts';
+import { notCaptured } from './not-captured.ts';
 import { locatedTrace } from './origins.ts';
 import { type SimulatedFiles, workloadName } from './simulated.ts';
 
@@ -26,6 +27,8 @@ export interface Way {
   readonly from: string;
   /** Why that workload has no sidecar, as the end of a sentence; undefined where it has one, or nothing says so. */
   readonly withoutSidecar?: string | undefined;
+  /** Why the call goes past the sidecar that the workload has; undefined where it does not. */
+  readonly pastSidecar?: string | undefined;
   /** `address:port` that the client connects to. */
   readonly destination: string;
   /** How the address was found; empty where the call names it. */
@@ -49,11 +52,14 @@ export function wayOf(files: SimulatedFiles, target: CallTarget, caller: Caller)
   const bare = files.bare.find(({ identity }) => workloadName(identity) === name);
   const from = bare || name === 'plain' ? undefined : (unnamed(files, name) ?? files.proxy(name));
   const client = { source: bare?.identity.addresses[0], known: resolved(files, from, target.host, bare?.identity.namespace ?? '') };
-  const way = withLines(follow(files.simulated, from, target, caller, client), files);
+  const past = from && leftOut(files, name, calledAddress(target, caller, client), target.port);
+  const source = past === undefined ? client : { ...client, source: from?.addresses[0] };
+  const way = withLines(follow(files.simulated, past === undefined ? from : undefined, target, caller, source), files);
   return {
     ...way,
     from: name,
     withoutSidecar: bare?.why,
+    pastSidecar: past,
     ending: endingOf(target.payload, way.trace, (...server) => mayHaveIdentity(files, ...server)),
   };
 }
@@ -63,6 +69,11 @@ function mayHaveIdentity({ mesh: { registry }, bare }: SimulatedFiles, cluster: 
   const services = registry.services.filter(({ hostname }) => hostname === cluster.split('|')[3]);
   const inside = services.length > 0 && services.every(({ registry, meshExternal }) => registry === 'External' && !meshExternal);
   return inside && !bare.some(({ identity }) => ip !== undefined && identity.addresses.includes(ip));
+}
+
+function leftOut({ mesh: { snapshot } }: SimulatedFiles, name: string, { ip }: Called, port: number): string | undefined {
+  const pod = snapshot.list('Pod').find(({ metadata }) => workloadName(metadata) === name);
+  return pod && notCaptured(pod, ip, port);
 }
 
 /** The proxy of a caller that `verify` has made up for workloads which the files do not name. */
@@ -123,18 +134,29 @@ interface Client {
   readonly known?: Known | undefined;
 }
 
+interface Called {
+  readonly ip: string;
+  /** How it was found; empty where the call names it. */
+  readonly resolved: string;
+}
+
+function calledAddress({ host }: CallTarget, { to }: Caller, { known }: Client): Called {
+  if (to) return { ip: to, resolved: 'as given' };
+  if (/^[\d.]+$|:/.test(host)) return { ip: host, resolved: '' };
+  return { ip: known?.ip ?? SOMEWHERE, resolved: known?.by ?? 'real DNS (any address outside the mesh)' };
+}
+
 export function follow(
   mesh: SimulatedMesh,
   from: SimulatedProxy | undefined,
   target: CallTarget,
-  { to, now }: Caller,
-  { source, known }: Client = {},
+  caller: Caller,
+  client: Client = {},
 ): Omit<Way, 'from'> {
-  const isAddress = /^[\d.]+$|:/.test(target.host);
-  const ip = to ?? (isAddress ? target.host : (known?.ip ?? SOMEWHERE));
-  const resolved = to ? 'as given' : isAddress ? '' : (known?.by ?? 'real DNS (any address outside the mesh)');
+  const { ip, resolved } = calledAddress(target, caller, client);
+  const { now } = caller;
   const call: Call = {
-    source: { ip: from?.addresses[0] ?? source ?? '192.0.2.1', port: 0 },
+    source: { ip: from?.addresses[0] ?? client.source ?? '192.0.2.1', port: 0 },
     destination: { ip, port: target.port },
     payload: target.payload,
   };

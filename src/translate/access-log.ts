@@ -8,7 +8,7 @@ import {
   AccessLogSchema,
 } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { type FileAccessLog, FileAccessLogSchema } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
-import { logFilter } from './log-filter.ts';
+import { logFilter } from '../xds/log-filter.ts';
 import { serviceLog } from './log-services.ts';
 import type { ChosenLog, FileLog, LoggedConfig } from './logging.ts';
 import type { LogMode } from './model.ts';

@@ -4,11 +4,11 @@ import { fullHostname } from '../lib/hostname.ts';
 import { MemberResults } from '../lib/member-results.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { keepList } from '../lib/same.ts';
+import { mergeDelegate } from '../registry/delegates.ts';
 import type { Visibility } from '../registry/model.ts';
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
 import type { Mesh } from './model.ts';
 import { MESH_GATEWAY } from './names.ts';
-import { mergeDelegate } from './scope-delegates.ts';
 
 interface PreparedVirtualService {
   readonly resource: ResourceOf<'VirtualService'>;

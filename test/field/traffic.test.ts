@@ -42,6 +42,14 @@ const REPORTS: Readonly<Record<string, Played>> = {
   'r29-port-in-host': { with: { 'bar.example.io': WWW, '9080': '8080' }, calls: [`http://${WWW}:8080/`] },
   'r30-policy-of-requests-at-passthrough': { with: { 'site.example.com': WWW }, calls: [`https://${WWW}/`] },
   'r32-port-settings-replace': { with: { 'pay.example.com': WWW }, calls: [`http://${WWW}/`, `https://${WWW}/`] },
+  'r62-query-in-an-expression': {
+    with: { 'api.example.com': WWW, 'next.example.com': 'api.example.com' },
+    calls: [`http://${WWW}/path?param=next`],
+  },
+  'r63-expression-of-javascript': { with: { 'www.example.com': API, 'partner.example.com': WWW }, calls: [`http://${WWW}/foo/bar`] },
+  'r65-delegate-of-another-name': { with: {}, calls: [`http://${WWW}/`] },
+  'r71-fault-without-percentage': { with: {}, calls: [`http://${WWW}/get`] },
+  'r73-requests-denied-beside-tls': { with: {}, calls: [`http://${WWW}/`, `https://${WWW}/`] },
 };
 
 describe('calls of reports through running proxies', {

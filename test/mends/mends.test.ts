@@ -12,6 +12,7 @@ import { EGRESS_MENDS } from './egress.ts';
 import { GATEWAY_MENDS } from './gateways.ts';
 import { HANDOVER_MENDS } from './handover.ts';
 import { INSTALLATION_MENDS } from './installation.ts';
+import { MATCH_MENDS } from './matches.ts';
 import { type Mend, testMends } from './mend.ts';
 import { POLICY_MENDS } from './policies.ts';
 import { REFERENCE_MENDS } from './references.ts';
@@ -34,6 +35,7 @@ const MENDS: readonly Mend[] = [
   ...RUNNING_MENDS,
   ...TLS_MENDS,
   ...REPORT_MENDS,
+  ...MATCH_MENDS,
 ];
 
 testMends(MENDS);

@@ -86,6 +86,30 @@ export const POLICY_MENDS: readonly Mend[] = [
     change: [['zipkin:', 'opentelemetry:']],
   },
   {
+    code: 'SP1010',
+    of: 'a filter beside no provider',
+    text: telemetry('{accessLogging: [{providers: [{name: envoy}]}, {filter: {expression: "response.code >= 400"}}]}'),
+    says: /Name them beside it \(providers: \[\{name: envoy\}\]\)/,
+    change: [['[{name: envoy}]}, {filter', '[{name: envoy}], filter']],
+  },
+  {
+    code: 'SP1068',
+    text: pod('one') + policy('action: DENY\nrules: [{to: [{operation: {methods: [delete], paths: [/v1/*/keys]}}]}]'),
+    says: /As it stands it denies nothing, and what it is to refuse passes/,
+    change: [
+      ['methods: [delete]', 'methods: [DELETE]'],
+      ['paths: [/v1/*/keys]', 'paths: ["/v1/{*}/keys"]'],
+    ],
+  },
+  {
+    code: 'SP1064',
+    text:
+      entry('{number: 443, name: tls, protocol: TLS}') +
+      telemetry('{accessLogging: [{providers: [{name: envoy}], filter: {expression: "response.code >= 400"}}]}'),
+    says: /write \(response\.code >= 400\) \|\| !has\(request\.method\)/,
+    change: [['"response.code >= 400"', '"(response.code >= 400) || !has(request.method)"']],
+  },
+  {
     code: 'IST0159',
     text: pod('one') + pod('two') + telemetry(SELECTED, 'a') + telemetry(SELECTED, 'b'),
     says: /Make the selectors disjoint/,

@@ -378,6 +378,19 @@ export const REFERENCE_MENDS: readonly Mend[] = [
   },
   {
     code: 'SP1029',
+    of: 'names that nobody looks up',
+    text:
+      REGISTRY_ONLY +
+      entry(HTTP, 'resolution: STATIC\nworkloadSelector: {labels: {app: vm}}') +
+      istio('WorkloadEntry', 'address: vm.example.net\nlabels: {app: vm}', { name: 'vm' }),
+    says: /Use resolution DNS, or write addresses there/,
+    change: [['resolution: STATIC', 'resolution: DNS']],
+    call: CALL,
+    was: /answered 503$/,
+    ends: /reaches vm\.example\.net:80 in HTTP$/,
+  },
+  {
+    code: 'SP1029',
     of: 'a selector whose pods are elsewhere',
     text: REGISTRY_ONLY + pod('web') + pod('cart', 'shop', '{app: cart}', '10.0.0.2') + entry(HTTP, SELECTING),
     says: /Move the ServiceEntry to shop/,

@@ -383,6 +383,43 @@ export const TLS_MENDS: readonly Mend[] = [
     ends: IN_TLS,
   },
   {
+    code: 'SP1069',
+    text:
+      REGISTRY_ONLY +
+      entry('{number: 80, name: http, protocol: HTTP, targetPort: 8443}') +
+      istio('DestinationRule', `host: ${HOST}\ntrafficPolicy: {loadBalancer: {simple: RANDOM}}`) +
+      istio(
+        'DestinationRule',
+        `host: ${HOST}\ntrafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}], caCertificates: /ca.crt}}`,
+        { name: 'tls' },
+      ),
+    says: /calls go out without the TLS that is asked for here\. Write both in one DestinationRule/,
+    change: [
+      [
+        '{loadBalancer: {simple: RANDOM}}',
+        `{loadBalancer: {simple: RANDOM}, tls: {mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}], caCertificates: /ca.crt}}`,
+      ],
+      [`\n  trafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}], caCertificates: /ca.crt}}`, ''],
+    ],
+    call: CALL,
+    was: /8443 in HTTP$/,
+    ends: /8443 in TLS www\.example\.com$/,
+  },
+  {
+    code: 'SP1069',
+    of: 'a wider host',
+    text:
+      REGISTRY_ONLY +
+      entry('{number: 80, name: http, protocol: HTTP, targetPort: 8443}') +
+      istio('DestinationRule', `host: "*.example.com"\ntrafficPolicy: {tls: {mode: SIMPLE, caCertificates: /ca.crt}}`, { name: 'all' }) +
+      istio('DestinationRule', `host: ${HOST}\ntrafficPolicy: {loadBalancer: {simple: RANDOM}}`),
+    says: /Write its tls here, too/,
+    change: [['{loadBalancer: {simple: RANDOM}}', '{loadBalancer: {simple: RANDOM}, tls: {mode: SIMPLE, caCertificates: /ca.crt}}']],
+    call: CALL,
+    was: /8443 in HTTP$/,
+    ends: /8443 in TLS www\.example\.com$/,
+  },
+  {
     code: 'SP1039',
     text: REGISTRY_ONLY + entry(TLS) + direct('http', 'port: 443', undefined, ', timeout: 10s'),
     says: /write a tls rule/,

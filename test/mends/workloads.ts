@@ -171,6 +171,20 @@ export const WORKLOAD_MENDS: readonly Mend[] = [
     change: [['v1.31.4', 'v1.33.1']],
   },
   {
+    code: 'SP1065',
+    text:
+      REGISTRY_ONLY +
+      object('v1', 'Pod', 'spec: {containers: [{name: app}]}', {
+        name: 'web',
+        annotations: "{traffic.sidecar.istio.io/excludeOutboundPorts: '443'}",
+      }),
+    says: /To have them held take it out, and declare with ServiceEntries what is called/,
+    change: [["{traffic.sidecar.istio.io/excludeOutboundPorts: '443'}", '{}']],
+    call: `https://${HOST}/ --from default/web`,
+    was: /^reaches 203\.0\.113\.1:443/,
+    ends: /closed$/,
+  },
+  {
     code: 'IST0144',
     text: deployment('{name: app, securityContext: {runAsUser: 1337}}'),
     says: /Use another user id/,

@@ -1,4 +1,4 @@
-import type { ResourceOf, TrafficPolicy } from '../../api/index.ts';
+import type { L4MatchAttributes, ResourceOf, TlsMatchAttributes, TrafficPolicy } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { fullHostname, hostCovers } from '../../lib/hostname.ts';
@@ -88,7 +88,10 @@ export function fieldsWithoutEffect(context: Context): void {
     portsWithoutEffect(context, rule);
     tlsWithoutEffect(context, rule);
   }
-  for (const virtualService of context.of('VirtualService')) sourcesWithoutEffect(context, virtualService);
+  for (const virtualService of context.of('VirtualService')) {
+    sourcesWithoutEffect(context, virtualService);
+    conditionsWithoutEffect(context, virtualService);
+  }
   for (const entry of context.of('ServiceEntry')) {
     const { ports, resolution, endpoints } = entry.spec;
     if (resolution === 'NONE' && endpoints.length > 0) {
@@ -157,6 +160,36 @@ function sourcesWithoutEffect(context: Context, virtualService: ResourceOf<'Virt
         ['spec', 'http', i, 'match', j, field],
         `${field} has no effect beside gateways in an http match: the rule holds for every workload. Write it in a VirtualService that is bound to mesh alone, without gateways in its matches.`,
       );
+    }
+  }
+}
+
+/** What the layers below http have of calls that arrive at a gateway: nothing of the address that was called, nor of who calls. */
+const UNSEEN = [
+  ['destinationSubnets', 'there every connection comes to an address of the gateway'],
+  ['sourceLabels', 'there nobody asks which workload calls'],
+  ['sourceNamespace', 'there nobody asks where a call comes from'],
+] as const;
+
+/** Conditions of tls and tcp matches for gateways which Istio passes over there. */
+function conditionsWithoutEffect(context: Context, virtualService: ResourceOf<'VirtualService'>): void {
+  const { spec } = virtualService;
+  for (const kind of ['tls', 'tcp'] as const) {
+    const rules: readonly { readonly match: readonly (L4MatchAttributes | TlsMatchAttributes)[] }[] = spec[kind];
+    for (const [i, { match }] of rules.entries()) {
+      for (const [j, each] of match.entries()) {
+        if ((each.gateways.length > 0 ? each.gateways : spec.gateways).includes('mesh')) continue;
+        for (const [field, why] of UNSEEN) {
+          const written = each[field];
+          if (written === undefined || Object.keys(written).length === 0) continue;
+          context.report(
+            'SP1010',
+            virtualService,
+            ['spec', kind, i, 'match', j, field],
+            `${field} has no effect at a gateway: ${why}, and the rule takes ${kind === 'tls' ? 'every connection with its server names' : 'every connection to the port'}. Write it in a rule for mesh${kind === 'tcp' ? ', and give each host a port of the gateway of its own' : ''}.`,
+          );
+        }
+      }
     }
   }
 }

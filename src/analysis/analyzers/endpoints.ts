@@ -1,6 +1,7 @@
 import type { LocalityLoadBalancerSetting, PortTrafficPolicy, ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
 import { fullHostname } from '../../lib/hostname.ts';
+import { isIp } from '../../lib/ip.ts';
 import { type Labels, matchesLabels } from '../../lib/labels.ts';
 import { localityMatches } from '../../lib/locality.ts';
 import { closest } from '../../lib/spelling.ts';
@@ -10,7 +11,10 @@ import type { Context } from '../context.ts';
 export function missingEndpoints(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
     const { hosts, resolution, endpoints, workloadSelector } = entry.spec;
-    if (workloadSelector) strangersSelected(context, entry, workloadSelector.labels);
+    if (workloadSelector) {
+      strangersSelected(context, entry, workloadSelector.labels);
+      if (resolution === 'STATIC') namesSelected(context, entry, workloadSelector.labels);
+    }
     if (resolution !== 'STATIC' || endpoints.length > 0 || workloadSelector) continue;
     // It stands for a refusal.
     if (entry.derivedFrom?.kind === 'EgressPolicy') continue;
@@ -39,6 +43,24 @@ function strangersSelected(context: Context, entry: ResourceOf<'ServiceEntry'>, 
     entry,
     ['spec', 'workloadSelector'],
     `Nothing in namespace ${namespace} has these labels, and a workloadSelector takes Pods and WorkloadEntries of its own namespace alone (those in ${others} have them): ${entry.spec.hosts.join(', ')} has no endpoints, calls are answered 503 (UH), connections are closed. Move the ServiceEntry to ${others}, or name endpoints.`,
+  );
+}
+
+/** A name is no address: with resolution STATIC nobody looks it up, and Istio leaves such endpoints out. */
+function namesSelected(context: Context, entry: ResourceOf<'ServiceEntry'>, labels: Labels): void {
+  const { namespace } = entry.metadata;
+  if (context.selectIn(namespace, labels).length > 0) return;
+  const addresses = context
+    .of('WorkloadEntry')
+    .filter(({ spec, metadata }) => metadata.namespace === namespace && matchesLabels(labels, { ...metadata.labels, ...spec.labels }))
+    .map(({ spec }) => spec.address);
+  const names = addresses.filter((address) => address && !isIp(address) && !address.startsWith('unix://'));
+  if (names.length === 0 || names.length < addresses.length) return;
+  context.report(
+    'SP1029',
+    entry,
+    ['spec', 'resolution'],
+    `The WorkloadEntries that are selected have names (${names.join(', ')}), and resolution STATIC takes addresses alone: ${entry.spec.hosts.join(', ')} has no endpoints, calls are answered 503 (UH), connections are closed. Use resolution DNS, or write addresses there.`,
   );
 }
 

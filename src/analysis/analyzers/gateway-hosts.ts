@@ -142,7 +142,7 @@ function shadowedRules(context: Context, gateway: Gateway, bound: readonly Bound
   }
 }
 
-/** Bytes name no host: on a port of a server of bytes the first rule without a condition takes every connection, whosever host it is for. */
+/** Bytes name no host: on a port of a server of bytes the first rule takes every connection, whosever host it is for and whatever address it names. */
 function shadowedTcp(context: Context, gateway: Gateway, bound: readonly Bound[]): void {
   const sorted = [...bound].sort((a, b) => a.virtualService.order - b.virtualService.order);
   for (const { port, tls } of gateway.spec.servers) {
@@ -163,8 +163,7 @@ function shadowedTcp(context: Context, gateway: Gateway, bound: readonly Bound[]
             `At Gateway ${nameOf(gateway)} rule #${first.rule + 1} of VirtualService ${first.from.metadata.namespace}/${first.from.metadata.name}, which is older, takes every connection to port ${port.number}: bytes name no host, and those for ${virtualService.spec.hosts.join(', ')} go where the older one leads. Give each host a port of the gateway of its own.`,
           );
         }
-        if (match.length === 0 || here.some(({ destinationSubnets }) => destinationSubnets.length === 0))
-          first ??= { from: virtualService, rule };
+        first ??= { from: virtualService, rule };
       }
     }
   }

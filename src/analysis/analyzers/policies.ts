@@ -126,6 +126,7 @@ export function telemetryProviders(context: Context): void {
     }
     for (const [i, logging] of telemetry.spec.accessLogging.entries()) {
       if (logging.providers.length > 0 || defaults?.accessLogging?.length || context.mesh.accessLogFile || logging.disabled) continue;
+      if (inheritsLogs(context, telemetry, i)) continue;
       context.report(
         'IST0157',
         telemetry,
@@ -134,4 +135,16 @@ export function telemetryProviders(context: Context): void {
       );
     }
   }
+}
+
+/** Whether the entry is for the providers that one before it, or a Telemetry for more workloads, names. */
+function inheritsLogs(context: Context, { metadata, spec }: ResourceOf<'Telemetry'>, index: number): boolean {
+  const names = (entries: ResourceOf<'Telemetry'>['spec']['accessLogging']) => entries.some(({ providers }) => providers.length > 0);
+  const { rootNamespace } = context.mesh;
+  const wider = context
+    .of('Telemetry')
+    .filter(
+      (other) => !other.spec.selector && (other.metadata.namespace === rootNamespace || other.metadata.namespace === metadata.namespace),
+    );
+  return names(spec.accessLogging.slice(0, index)) || wider.some((other) => other.spec !== spec && names(other.spec.accessLogging));
 }

@@ -8,17 +8,19 @@ import type { Context } from '../context.ts';
 import { hostSent } from './gateway-handover.ts';
 import { asksForTls } from './gateway-routes.ts';
 import { gatewayTlsFits } from './handover-tls.ts';
+import { tlsAtPlainPort } from './tls-to-plain.ts';
 import { tunnelOfRequests } from './tunnels.ts';
 
 /** By the numbers alone: what a server there speaks unless somebody says otherwise. */
 const PLAIN_PORT = 80;
 const TLS_PORT = 443;
 
-/** SP1035–SP1038: what a call has in hand, held against the TLS that is originated for it and the port that it comes to; SP1013: TLS that takes a certificate for any name; SP1010: tunnels for requests; SP1062: TLS by the called name. */
+/** SP1035–SP1038: what a call has in hand, held against the TLS that is originated for it and the port that it comes to; SP1013: TLS that takes a certificate for any name; SP1010: tunnels for requests; SP1062: TLS by the called name; SP1066: TLS at a port of plain HTTP. */
 export function* upstreamTlsFits(context: Context): Generator<void> {
   const arrivals = yield* arrivalsOf(context);
   for (const arrival of arrivals) {
     tunnelOfRequests(context, arrival);
+    tlsAtPlainPort(context, arrival);
     if (!arrival.service.meshExternal) {
       gatewayTlsFits(context, arrival);
       continue;

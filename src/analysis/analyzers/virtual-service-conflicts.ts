@@ -5,6 +5,7 @@ import { matchesLabels } from '../../lib/labels.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import { workloadsOf } from '../callers.ts';
 import type { Context, Selectable } from '../context.ts';
+import { hasRules } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway } from './virtual-service-gateways.ts';
 
@@ -21,7 +22,7 @@ export function conflictingMeshHosts(context: Context): void {
   for (const virtualService of context.of('VirtualService')) {
     const { gateways, hosts, exportTo, http } = virtualService.spec;
     // Several TLSRoutes or TCPRoutes of a host are all looked at.
-    if (!gateways.includes('mesh') || (virtualService.derivedFrom && http.length === 0)) continue;
+    if (!gateways.includes('mesh') || (virtualService.derivedFrom && http.length === 0) || !hasRules(context, virtualService)) continue;
     const { namespace } = virtualService.metadata;
     const visibility = visibilityOf(exportTo, context.mesh.defaultVirtualServiceExportTo);
     const sees = visibility.has('.') ? new Set([...visibility].map((name) => (name === '.' ? namespace : name))) : visibility;

@@ -386,7 +386,6 @@ test('ServiceEntry', () => {
       entry('resolution: DNS_ROUND_ROBIN\nendpoints: [{address: a.com}, {address: b.com}]\nworkloadSelector: {labels: {a: b}}'),
       'spec.endpoints: must',
       'spec.endpoints[1]: resolution DNS_ROUND_ROBIN takes one',
-      'Warning: spec.workloadSelector: has no effect with resolution DNS_ROUND_ROBIN',
     ],
     [
       entry('resolution: STATIC\nendpoints: [{address: a.com, ports: {x: 1, "y_": 2}}, {}, {network: n}]'),

@@ -82,11 +82,9 @@ function portsOf({ ports }: ServiceEntry, report: Report): void {
   });
 }
 
-function dnsOf({ resolution, endpoints, workloadSelector }: ServiceEntry, report: Report): void {
+function dnsOf({ resolution, endpoints }: ServiceEntry, report: Report): void {
   if (resolution === 'DNS_ROUND_ROBIN' && endpoints.length > 1)
     report({ path: ['spec', 'endpoints', 1], message: 'resolution DNS_ROUND_ROBIN takes one endpoint at most' });
-  if (workloadSelector)
-    report({ path: ['spec', 'workloadSelector'], at: 'key', level: 'Warning', message: `has no effect with resolution ${resolution}` });
 }
 
 const READABLE: ReadonlySet<string> = new Set(['HTTP', 'HTTP2', 'GRPC', 'TLS']);

@@ -3,10 +3,13 @@ import type { HttpMatchRequest, HttpRoute, StringMatch } from '../api/index.ts';
 
 /** The delegate's rules narrowed by the root's match; a rule that contradicts it in every way is left out. */
 export function mergeDelegate(root: HttpRoute, delegate: readonly HttpRoute[]): readonly HttpRoute[] {
-  return delegate.flatMap((rule) => {
-    const match = mergeMatches(root.match, rule.match);
-    return match ? [mergeRule(root, rule, match)] : [];
-  });
+  return delegate.flatMap((rule) => mergedRule(root, rule) ?? []);
+}
+
+/** Undefined if the rule contradicts the root's match in every way. */
+export function mergedRule(root: HttpRoute, rule: HttpRoute): HttpRoute | undefined {
+  const match = mergeMatches(root.match, rule.match);
+  return match && mergeRule(root, rule, match);
 }
 
 function mergeRule(root: HttpRoute, rule: HttpRoute, match: readonly HttpMatchRequest[]): HttpRoute {

@@ -3,8 +3,8 @@
  * headers, `&&`, `||`, `!` and parentheses.
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { type AccessLogFilter, AccessLogFilterSchema, ComparisonFilter_Op } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
-import type { HeaderMatcherSchema } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { type AccessLogFilter, AccessLogFilterSchema, ComparisonFilter_Op } from './gen/envoy/config/accesslog/v3/accesslog_pb.js';
+import type { HeaderMatcherSchema } from './gen/envoy/config/route/v3/route_components_pb.js';
 
 type Filter = MessageInitShape<typeof AccessLogFilterSchema>;
 /** Makes the filter, or the one for the opposite. */
