@@ -1,7 +1,18 @@
 /** Programs that `run` starts outside of the sandbox, to sign the audit or to print a credential: the contained command does not choose what they do. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -145,6 +156,30 @@ for (const user of ['nobody', 'root'] as const)
     spawnSync(words[0]!, [...words.slice(1), 'run', '--allow', 'allowed.example', '--', 'true'], { env });
     const { status, stdout, stderr } = spawnSync(words[0]!, [...words.slice(1), ...run], { env, encoding: 'utf8', timeout: 60_000 });
     assert.doesNotMatch(stdout, /compiled code was written/);
+    assert.match(stderr, /was changed while a contained command ran/);
+    assert.notEqual(status, 0);
+    assert.equal(existsSync(escaped), false);
+  });
+
+for (const [way, put] of [
+  ['a folder', (dist: string, other: string) => `mv ${dist} ${dist}-gone && mv ${other} ${dist}`],
+  ['a link', (dist: string, other: string) => `mv ${dist} ${dist}-gone && ln -s ${other} ${dist}`],
+] as const)
+  test(`nor code that another command has left beforehand, in the place of Sallyport's own: ${way}`, {
+    skip: sandboxNeeds('nobody') || needs('curl'),
+  }, async (t) => {
+    const folder = installed(t, 'nobody');
+    const [home, other, escaped] = ['home', 'other', 'home/escaped'].map((name) => join(folder, name)) as [string, string, string];
+    mkdirSync(home);
+    cpSync(join(ROOT, 'dist'), other, { recursive: true });
+    for (const name of readdirSync(other))
+      if (name.endsWith('.js'))
+        appendFileSync(join(other, name), `import('node:fs').then((fs) => fs.writeFileSync(${JSON.stringify(escaped)}, ''));`);
+    execFileSync('chown', ['-R', '-h', 'nobody', folder]);
+    const script = `${put(join(folder, 'dist'), other)} && curl -s -m 20 http://refused.example/; echo over`;
+    const words = [...asUser('nobody'), process.execPath, join(folder, 'bin/sallyport.js'), 'run', '--', 'sh', '-c', script];
+    const env = { HOME: home, PATH: process.env.PATH };
+    const { status, stderr } = spawnSync(words[0]!, words.slice(1), { env, encoding: 'utf8', timeout: 60_000 });
     assert.match(stderr, /was changed while a contained command ran/);
     assert.notEqual(status, 0);
     assert.equal(existsSync(escaped), false);

@@ -10,6 +10,7 @@ import { checkProgram, insideEnvironment } from '../../sandbox/command.ts';
 import { type Ended, INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox, type Sandbox } from '../../sandbox/index.ts';
 import { publishPort } from '../../sandbox/ports.ts';
 import { keepMemory } from '../../sandbox/privileges.ts';
+import { calls as systemCalls } from '../../sandbox/system.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
@@ -165,6 +166,8 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
  * calls nobody gets no mesh. Rejects with `policy-unreadable`.
  */
 async function loadMesh({ mesh, allowed, paths }: ContainedOptions): Promise<LocalMeshOptions> {
+  // Machine code cannot be held against what it was between reading and running it: it is loaded before the command is there.
+  systemCalls();
   if (allowed.length + paths.length === 0) return mesh;
   const { loadLocalMesh } = await import('../local/start.ts');
   await loadLocalMesh();
