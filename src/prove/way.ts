@@ -1,11 +1,13 @@
 /** One call over files: who makes it, which address it goes to, and its way. */
 import { SallyportError } from '../lib/errors.ts';
+import { isLoopback, parseIp } from '../lib/ip.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
-import type { Call, CallTarget } from '../simulate/call.ts';
+import type { Call, CallTarget, Endpoint } from '../simulate/call.ts';
 import { copiesOf, explainCall, FIRST, type SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Trace } from '../simulate/trace.ts';
 import { callersOf } from './callers.ts';
+import { captureOf, writtenIn } from './capture.ts';
 import { type Ending, endingOf } from './ending.ts';
 import { locatedTrace } from './origins.ts';
 import { type SimulatedFiles, workloadName } from './simulated.ts';
@@ -26,6 +28,8 @@ export interface Way {
   readonly from: string;
   /** Why that workload has no sidecar, as the end of a sentence; undefined where it has one, or nothing says so. */
   readonly withoutSidecar?: string | undefined;
+  /** Why the call goes past the sidecar that the workload has; undefined where it does not. */
+  readonly pastSidecar?: string | undefined;
   /** `address:port` that the client connects to. */
   readonly destination: string;
   /** How the address was found; empty where the call names it. */
@@ -49,13 +53,25 @@ export function wayOf(files: SimulatedFiles, target: CallTarget, caller: Caller)
   const bare = files.bare.find(({ identity }) => workloadName(identity) === name);
   const from = bare || name === 'plain' ? undefined : (unnamed(files, name) ?? files.proxy(name));
   const client = { source: bare?.identity.addresses[0], known: resolved(files, from, target.host, bare?.identity.namespace ?? '') };
-  const way = withLines(follow(files.simulated, from, target, caller, client), files);
+  const pastSidecar = from && pastIt(files, name, destinationOf(target, caller, client));
+  const taking = pastSidecar === undefined ? from : undefined;
+  const direct = from && !taking ? { ...client, source: from.addresses[0] } : client;
+  const way = withLines(follow(files.simulated, taking, target, caller, direct), files);
   return {
     ...way,
     from: name,
     withoutSidecar: bare?.why,
+    pastSidecar,
     ending: endingOf(target.payload, way.trace, (...server) => mayHaveIdentity(files, ...server)),
   };
+}
+
+/** Why a call to there goes past the caller's sidecar; undefined where that takes it. What a pod has on loopback is its own, and may be its sidecar. */
+function pastIt({ mesh: { snapshot, config } }: SimulatedFiles, name: string, to: Endpoint): string | undefined {
+  const words = parseIp(to.ip);
+  if (words && isLoopback(words)) return undefined;
+  const { takesOutbound, past } = captureOf(writtenIn(snapshot).get(name), config);
+  return takesOutbound(to) ? undefined : past.join(', ');
 }
 
 /** Servers of a ServiceEntry of the mesh (MESH_INTERNAL) may have proxies of their own, but for those that are workloads here without one. */
@@ -123,6 +139,15 @@ interface Client {
   readonly known?: Known | undefined;
 }
 
+function isAddressOf({ host }: CallTarget): boolean {
+  return /^[\d.]+$|:/.test(host);
+}
+
+/** What the client connects to. */
+function destinationOf(target: CallTarget, { to }: Caller, { known }: Client): Endpoint {
+  return { ip: to ?? (isAddressOf(target) ? target.host : (known?.ip ?? SOMEWHERE)), port: target.port };
+}
+
 export function follow(
   mesh: SimulatedMesh,
   from: SimulatedProxy | undefined,
@@ -130,8 +155,8 @@ export function follow(
   { to, now }: Caller,
   { source, known }: Client = {},
 ): Omit<Way, 'from'> {
-  const isAddress = /^[\d.]+$|:/.test(target.host);
-  const ip = to ?? (isAddress ? target.host : (known?.ip ?? SOMEWHERE));
+  const isAddress = isAddressOf(target);
+  const { ip } = destinationOf(target, { ...(to !== undefined && { to }) }, { known });
   const resolved = to ? 'as given' : isAddress ? '' : (known?.by ?? 'real DNS (any address outside the mesh)');
   const call: Call = {
     source: { ip: from?.addresses[0] ?? source ?? '192.0.2.1', port: 0 },

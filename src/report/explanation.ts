@@ -7,10 +7,11 @@ import type { Outcome, Sent, Step } from '../simulate/trace.ts';
 import type { Paint } from './paint.ts';
 
 export function explanationText(
-  { from, withoutSidecar, destination, resolved, trace, copies, advice, ending }: Explanation,
+  { from, withoutSidecar, pastSidecar, destination, resolved, trace, copies, advice, ending }: Explanation,
   paint: Paint,
 ): string {
-  const caller = withoutSidecar === undefined ? from : `${from} (no sidecar: it ${withoutSidecar})`;
+  const aside = withoutSidecar === undefined ? pastSidecar && `past its sidecar: ${pastSidecar}` : `no sidecar: it ${withoutSidecar}`;
+  const caller = aside === undefined ? from : `${from} (${aside})`;
   const lines = [`${paint('bold', caller)} connects to ${destination}${resolved ? ` (${resolved})` : ''}`];
   for (const hop of trace.hops) {
     lines.push('', `${paint('bold', hop.proxy)}${hop.flag ? `  flag ${paint('red', hop.flag)}` : ''}`);

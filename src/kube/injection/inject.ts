@@ -60,7 +60,7 @@ export function injectPod(pod: WrittenPod, owner: Owner, namespace: Resource | u
   );
   const user = (proxy.securityContext as Fields).runAsUser;
   const captures = role === 'sidecar' && settings.mode === 'REDIRECT';
-  const captured = captures ? captureSettings(settings, options, typeof user === 'number' && user > 0 ? user : PROXY_ID) : undefined;
+  const captured = captures ? captureSettings(settings, options.mesh, typeof user === 'number' && user > 0 ? user : PROXY_ID) : undefined;
   const capture = captured && captureContainer(captured, settings, options);
   const native = role === 'sidecar' && settings.native ? proxy : undefined;
   const full = withContainers(spec, { capture, native, beside: native ? undefined : proxy, hold: settings.hold, cni: options.cni });
