@@ -89,14 +89,17 @@ async function contained(words: readonly string[], paths: readonly string[], opt
   const { allowed, via } = await allowedBy(options);
   if (options.report !== undefined) checkWritable('--report', options.report);
   if (options.learnPolicy !== undefined) checkWritable('--learn-policy', options.learnPolicy);
-  const [{ runContained }, { callerOf }, { flowCallers }] = await Promise.all([
+  const [{ runContained }, { foldersToKeep, outsidePrograms, pathOutside }, { callerOf }, { flowCallers }] = await Promise.all([
     import('../control/contained/run.ts'),
+    import('../control/contained/outside-programs.ts'),
     import('../control/contained/caller.ts'),
     import('../control/contained/flow-callers.ts'),
   ]);
   const ofMesh = await localMeshOptions(options, via);
+  const keptFolders = foldersToKeep(outsidePrograms({ allowed, signs: options.auditSignCommand }), process.env);
+  const audited = { ...options, auditSignPath: pathOutside(process.env, keptFolders) };
   const run = (flows: FlowHub | undefined) =>
-    auditing(options, options.engine, (audit) =>
+    auditing(audited, options.engine, (audit) =>
       runContained({
         words,
         paths,

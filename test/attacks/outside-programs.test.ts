@@ -111,6 +111,39 @@ for (const user of ['nobody', 'root'] as const) {
   });
 }
 
+test('nor by a program that it would start itself, or that a credential comes from', {
+  skip: sandboxNeeds('nobody') || needs('openssl', 'curl'),
+}, async (t) => {
+  const { folder, signs, escaped } = world(t, 'nobody');
+  const first = join(folder, 'first');
+  mkdirSync(first);
+  execFileSync('chown', ['nobody', first]);
+  const printing = join(folder, 'tools', 'print.sh');
+  writeFileSync(printing, '#!/bin/sh\nuname\n');
+  chmodSync(printing, 0o755);
+  const policy = join(folder, 'policy.yaml');
+  const credential = { bearer: true, from: { command: [printing] } };
+  writeFileSync(
+    policy,
+    JSON.stringify({ allow: [{ host: 'allowed.example', ports: [80], tls: { originate: true }, credentials: [credential] }] }),
+  );
+  const plant = ['openssl', 'cat', 'base64', 'uname'].map(
+    (name) => `printf '#!/bin/sh\\ntouch ${escaped}-${name}\\n' >${first}/${name}; chmod 755 ${first}/${name}`,
+  );
+  const script = [...plant, '/usr/bin/curl -s -m 20 http://allowed.example/ >/dev/null', 'echo done'].join('\n');
+  const path = `${first}:/missing:${folder}/later:${process.env.PATH}`;
+  const { stdout, stderr } = await runSandboxed(t, 'nobody', ['sh', '-c', script], {
+    options: [...signs, '--policy', policy],
+    environment: { PATH: path },
+  });
+  assert.equal(stdout, 'done\n', stderr);
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => name.startsWith('escaped')),
+    [],
+    stderr,
+  );
+});
+
 test('a program that may be written in a folder that may not is kept as it is', {
   skip: sandboxNeeds('nobody') || needs('openssl'),
 }, async (t) => {

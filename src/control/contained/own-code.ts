@@ -64,14 +64,14 @@ function ownCodes(): Codes {
     found.set(real, { identity: identityOf(real), unchanged: () => [real, join(real, PACKAGE), ...foldersIn(real)] });
     addNeeded(real);
   };
-  const addNeeded = (folder: string) => {
-    for (const name of neededBy(folder)) {
+  const addNeeded = (folder: string, isSource = false) => {
+    for (const name of neededBy(folder, isSource)) {
       const places = createRequire(join(folder, PACKAGE)).resolve.paths(name) ?? [];
       const place = places.map((each) => join(each, name)).find((each) => existsSync(join(each, PACKAGE)));
       if (place !== undefined) add(place);
     }
   };
-  addNeeded(dirname(own));
+  addNeeded(dirname(own), import.meta.url.endsWith('.ts'));
   return found;
 }
 
@@ -84,11 +84,14 @@ function ownFolder(): string {
   return dirname(folder) === sep ? import.meta.dirname : folder;
 }
 
-function neededBy(folder: string): readonly string[] {
+/** The sources load what is bundled with the build. */
+function neededBy(folder: string, isSource: boolean): readonly string[] {
   const file = join(folder, PACKAGE);
   if (!existsSync(file)) return [];
-  const { dependencies, optionalDependencies } = JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<string, object | undefined>>;
-  return Object.keys({ ...dependencies, ...optionalDependencies });
+  const { dependencies, optionalDependencies, devDependencies } = JSON.parse(readFileSync(file, 'utf8')) as Readonly<
+    Record<string, object | undefined>
+  >;
+  return Object.keys({ ...dependencies, ...optionalDependencies, ...(isSource ? devDependencies : {}) });
 }
 
 function foldersTo(folder: string, file: string): readonly string[] {

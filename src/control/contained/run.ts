@@ -20,7 +20,7 @@ import { callerOf } from './caller.ts';
 import { Calls, type CallsOptions } from './calls.ts';
 import { foldersToHide, grantsToHide, type HiddenFile } from './hidden-folders.ts';
 import type { LocalServices } from './local-services.ts';
-import { foldersToKeep, outsidePrograms } from './outside-programs.ts';
+import { foldersToKeep, outsidePrograms, pathOutside } from './outside-programs.ts';
 import { compiledCodeFolders, refuseChangedModules } from './own-code.ts';
 import type { Account } from './report.ts';
 import type { RunSecrets } from './secrets.ts';
@@ -78,10 +78,11 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   process.on('SIGUSR1', () => void local?.control.reopenLogs().catch((error: unknown) => say(messageOf(error))));
   const hiddenFolders = foldersToHide([...(options.hidden ?? []), ...(await grantsToHide(mesh))], environment);
   if (hiddenFolders.length > 0) keepMemory();
-  const secrets = await secretsOf(options);
+  const keptFolders = foldersToKeep(outsidePrograms(options), environment);
+  const secrets = await secretsOf(options, pathOutside(environment, keptFolders));
   const opening = openSandbox({
     environment,
-    keptFolders: [...foldersToKeep(outsidePrograms(options), environment), ...compiledCodeFolders()],
+    keptFolders: [...keptFolders, ...compiledCodeFolders()],
     hiddenFolders: [...secrets.hiddenFolders, ...hiddenFolders],
     strict,
     allowedSockets: options.allowedSockets,
@@ -217,10 +218,10 @@ async function openLocalServices(
 }
 
 /** What holds them is loaded only where there are any. Rejects with what `openSecrets` throws. */
-async function secretsOf({ allowed, mesh, environment, way, say }: ContainedOptions): Promise<RunSecrets> {
+async function secretsOf({ allowed, mesh, environment, way, say }: ContainedOptions, path: string): Promise<RunSecrets> {
   if (!allowed.some(hasSecrets)) return { environment, hiddenFolders: [], close: () => undefined };
   const { openSecrets } = await import('./secrets.ts');
-  return openSecrets({ allowed, mesh, environment, way, say });
+  return openSecrets({ allowed, mesh, environment, path, way, say });
 }
 
 /** Where the routers of `up` are. */
