@@ -9,6 +9,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -143,6 +144,27 @@ test('nor by a program that it would start itself, or that a credential comes fr
     stderr,
   );
 });
+
+for (const [what, option, file] of [
+  ['the report', '--report', 'report.json'],
+  ['a list that is learned', '--learn-policy', 'learned.yaml'],
+] as const)
+  test(`nor by a link in the place of what is written outside: ${what}`, {
+    skip: sandboxNeeds('nobody') || needs('openssl'),
+  }, async (t) => {
+    const { folder, signs } = world(t, 'nobody');
+    const [sign, written] = [join(folder, 'tools/sign.sh'), join(folder, 'work', file)];
+    const before = readFileSync(sign, 'utf8');
+    const options = [...signs, option, written];
+    const script = `rm -f ${written} && ln -s ${sign} ${written} && curl -s -m 5 http://refused.example/ >/dev/null; echo done`;
+    const { stdout, stderr } = await runSandboxed(t, 'nobody', ['sh', '-c', script], { options });
+    assert.equal(stdout, 'done\n', stderr);
+    assert.equal(readFileSync(sign, 'utf8'), before, stderr);
+    assert.match(stderr, /cannot be written: it leads to .*sign\.sh now/);
+    const again = await runSandboxed(t, 'nobody', ['true'], { options });
+    assert.match(again.stderr, /it is a link, which an earlier command may have put there/);
+    assert.equal(readFileSync(sign, 'utf8'), before);
+  });
 
 test('a program that may be written in a folder that may not is kept as it is', {
   skip: sandboxNeeds('nobody') || needs('openssl'),

@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { allowOption } from '../../lib/allow-option.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
-import { messageOf, SallyportError } from '../../lib/errors.ts';
+import { SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import { type Allowed, hasSecrets } from '../../policy/allow.ts';
@@ -74,8 +74,8 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   if (mesh.engine !== 'embedded' || mesh.concurrency !== 1)
     throw new SallyportError('usage', 'a contained command needs --engine embedded and --concurrency 1.');
   const identity = sidecarIdentity(mesh);
-  // For good: without a listener Node opens its debugger at this signal, which the command may send.
-  process.on('SIGUSR1', () => void local?.control.reopenLogs().catch((error: unknown) => say(messageOf(error))));
+  // For good: without a listener Node opens its debugger at this signal, which the command may send. Logs are not opened anew either: it may have put links there.
+  process.on('SIGUSR1', () => undefined);
   const hiddenFolders = foldersToHide([...(options.hidden ?? []), ...(await grantsToHide(mesh))], environment);
   if (hiddenFolders.length > 0) keepMemory();
   const keptFolders = foldersToKeep(outsidePrograms(options), environment);
