@@ -9,6 +9,8 @@ export interface AuditedOptions {
   readonly auditKey?: string;
   readonly auditSignCommand?: string;
   readonly auditPublicKey?: string;
+  /** The PATH by which that command is run; by that of this process where it is not said. No option. */
+  readonly auditSignPath?: string;
   readonly auditOnFailure: OnFailure;
   readonly auditRotateSize: number;
   readonly auditRotateEvery: number;
@@ -21,7 +23,7 @@ export const NEEDS_EMBEDDED =
 
 /** Undefined where nothing is to be audited. Throws `usage` for options that contradict one another. */
 export function auditAsked(options: AuditedOptions, engine: string): AuditOptions | undefined {
-  const { audit: folder, auditKey: key, auditSignCommand: command, auditPublicKey: publicKey } = options;
+  const { audit: folder, auditKey: key, auditSignCommand: command, auditPublicKey: publicKey, auditSignPath: path } = options;
   if (folder === undefined) {
     if (key !== undefined || command !== undefined) throw new SallyportError('usage', 'say with --audit FOLDER where the audit goes.');
     return undefined;
@@ -31,7 +33,7 @@ export function auditAsked(options: AuditedOptions, engine: string): AuditOption
     throw new SallyportError('usage', '--audit-key and --audit-sign-command are two ways to sign: leave one out.');
   return {
     folder,
-    signer: { key, command, publicKey },
+    signer: { key, command, publicKey, path },
     onFailure: options.auditOnFailure,
     rotateBytes: options.auditRotateSize,
     rotateMs: options.auditRotateEvery,

@@ -12,6 +12,8 @@ export interface SignerOptions {
   readonly command?: string | undefined;
   /** Public key of the command's, PEM. */
   readonly publicKey?: string | undefined;
+  /** The PATH by which it is run; by that of this process where it is not said. */
+  readonly path?: string | undefined;
   /** How long the command may take, ms. */
   readonly commandMs?: number;
 }
@@ -29,7 +31,7 @@ const COMMAND_MS = 30_000;
 const LONGEST_ANSWER = 4096;
 
 /** Throws `usage`, `audit-key-unusable`. */
-export function signerOf({ key, command, publicKey, commandMs = COMMAND_MS }: SignerOptions): Signer {
+export function signerOf({ key, command, publicKey, path, commandMs = COMMAND_MS }: SignerOptions): Signer {
   if (key !== undefined) {
     const secret = ed25519(key, (text) => createPrivateKey(text));
     return signerFor(createPublicKey(secret), async (bytes) => sign(null, bytes, secret));
@@ -39,7 +41,7 @@ export function signerOf({ key, command, publicKey, commandMs = COMMAND_MS }: Si
       'usage',
       'an audit is signed: name a key with --audit-key FILE (openssl genpkey -algorithm ed25519 -out FILE makes one), or --audit-sign-command COMMAND with --audit-public-key FILE.',
     );
-  return signerFor(readPublicKey(publicKey), (bytes) => signedBy(command, bytes, commandMs));
+  return signerFor(readPublicKey(publicKey), (bytes) => signedBy(command, bytes, commandMs, path));
 }
 
 /** Throws `audit-key-unusable`. */
@@ -73,10 +75,11 @@ function signerFor(publicKey: KeyObject, make: (bytes: Buffer) => Promise<Buffer
   };
 }
 
-function signedBy(command: string, bytes: Buffer, limitMs: number): Promise<Buffer> {
+function signedBy(command: string, bytes: Buffer, limitMs: number, path = process.env.PATH): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     // A group of its own: what it has started ends with it, and the terminal's Ctrl-C is not for it.
-    const child = spawn('/bin/sh', ['-c', command], { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
+    const env = { ...process.env, PATH: path };
+    const child = spawn('/bin/sh', ['-c', command], { stdio: ['pipe', 'pipe', 'inherit'], detached: true, env });
     const giveUp = (why: string) => {
       endGroup(child.pid);
       child.stdout.destroy();

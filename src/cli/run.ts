@@ -1,5 +1,6 @@
 /** `sallyport run -- CMD`: a command that reaches what the policy allows, and nothing else. */
 
+import { lstatSync } from 'node:fs';
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError } from 'commander';
 import type { AuditedOptions } from '../audit/options.ts';
@@ -12,7 +13,7 @@ import { type Via, viaOf } from '../control/local/via.ts';
 import { reopenLogsOnSignal } from '../control/serve.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import { checkWritable } from '../lib/output-file.ts';
+import { checkWritable, type Place } from '../lib/output-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { type Allowed, parseAllowed } from '../policy/allow.ts';
 import { addAuditOptions, auditing } from './audit-options.ts';
@@ -87,16 +88,19 @@ export function runCommand(words: readonly string[]): Command {
 
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
   const { allowed, via } = await allowedBy(options);
-  if (options.report !== undefined) checkWritable('--report', options.report);
-  if (options.learnPolicy !== undefined) checkWritable('--learn-policy', options.learnPolicy);
-  const [{ runContained }, { callerOf }, { flowCallers }] = await Promise.all([
+  const reportPlace = placeOf('--report', options.report);
+  const policyPlace = placeOf('--learn-policy', options.learnPolicy);
+  const [{ runContained }, { foldersToKeep, outsidePrograms, pathOutside }, { callerOf }, { flowCallers }] = await Promise.all([
     import('../control/contained/run.ts'),
+    import('../control/contained/outside-programs.ts'),
     import('../control/contained/caller.ts'),
     import('../control/contained/flow-callers.ts'),
   ]);
   const ofMesh = await localMeshOptions(options, via);
+  const keptFolders = foldersToKeep(outsidePrograms({ allowed, signs: options.auditSignCommand }), process.env);
+  const audited = { ...options, auditSignPath: pathOutside(process.env, keptFolders) };
   const run = (flows: FlowHub | undefined) =>
-    auditing(options, options.engine, (audit) =>
+    auditing(audited, options.engine, (audit) =>
       runContained({
         words,
         paths,
@@ -128,8 +132,8 @@ async function contained(words: readonly string[], paths: readonly string[], opt
   ran.conclude(printError);
   const { refusals, reportText, summaryLines } = await import('../control/contained/report.ts');
   if (options.report === undefined) for (const line of summaryLines(ran)) say(line);
-  else writeReport(options.report, (format) => reportText(ran, format));
-  if (options.learnPolicy !== undefined) await writePolicy(options.learnPolicy, ran);
+  else writeReport(options.report, (format) => reportText(ran, format), reportPlace);
+  if (options.learnPolicy !== undefined) await writePolicy(options.learnPolicy, ran, policyPlace);
   const refused = options.failOn === 'refused' ? refusals(ran) : undefined;
   if (refused === undefined || ran.code !== 0) return ran.code;
   say(`the command succeeded, and ${refused}: exit code ${EXIT.findings} (--fail-on refused)`);
@@ -153,11 +157,22 @@ async function readLists(files: readonly string[]): Promise<PolicyRead> {
   return (await import('../control/contained/policy.ts')).readPolicies(files, Date.now());
 }
 
-async function writePolicy(file: string, { called, words }: Account): Promise<void> {
+/** Where it is to be written when the command is over, which may put links there to what it cannot write itself. Throws `report-unwritable`. */
+function placeOf(option: string, file: string | undefined): Place | undefined {
+  if (file === undefined) return undefined;
+  if (!file.startsWith('/dev/') && lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink())
+    throw new SallyportError(
+      'report-unwritable',
+      `${option} ${file}: it is a link, which an earlier command may have put there: name the file that it leads to`,
+    );
+  return checkWritable(option, file);
+}
+
+async function writePolicy(file: string, { called, words }: Account, place: Place | undefined): Promise<void> {
   const { learnedPolicy } = await import('../control/contained/learned-policy.ts');
   const text = learnedPolicy(called, words);
   if (text === undefined) say(`no call reached anything, so there is nothing to allow: ${file} is left as it was`);
-  else writeOrSay(file, text, { append: false });
+  else writeOrSay(file, text, { append: false, place });
 }
 
 function localOption(text: string, all: readonly SocketAddress[]): SocketAddress[] {

@@ -385,3 +385,34 @@ test('calls that a pod keeps from its sidecar go straight to where they are dial
   );
   assert.match(text, /Reaches 203\.0\.113\.9:443/);
 });
+
+test('a call goes past a sidecar that does not take it, by the annotations of its Pod', () => {
+  const way = (annotations: string, url: string) => {
+    const pod = podText('app', '10.0.0.1').replace('labels:', `annotations: {${annotations}}, labels:`);
+    const explanation = explain(files(pod), parseTarget(url, {}), { from: 'default/app' });
+    return { text: explanationText(explanation, plain), outcome: explanation.trace.outcome.kind };
+  };
+  const excluded = "traffic.sidecar.istio.io/excludeOutboundPorts: '443'";
+  const past = way(excluded, 'tls://evil.example:443');
+  assert.match(past.text, /^default\/app \(past its sidecar: traffic\.sidecar\.istio\.io\/excludeOutboundPorts: 443\) connects to/);
+  assert.equal(past.outcome, 'upstream');
+  assert.equal(way(excluded, 'tls://evil.example:8443').outcome, 'closed');
+  const range = 'traffic.sidecar.istio.io/includeOutboundIPRanges: 10.0.0.0/8';
+  assert.equal(way(range, 'tcp://9.9.9.9:443').outcome, 'upstream');
+  assert.equal(way(range, 'tcp://10.9.9.9:443').outcome, 'closed');
+  assert.equal(way(`${range}, traffic.sidecar.istio.io/includeOutboundPorts: '443'`, 'tcp://9.9.9.9:443').outcome, 'closed');
+  assert.equal(way('sidecar.istio.io/interceptionMode: NONE', 'tcp://9.9.9.9:443').outcome, 'upstream');
+});
+
+test("and past the server's", () => {
+  const denied = '\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: none, namespace: default}\nspec: {}\n---';
+  const ends = (annotations: string, port: number) => {
+    const pod = podText('db', '10.0.0.2').replace('labels:', `annotations: {${annotations}}, labels:`);
+    return explain(files(pod + denied), parseTarget(`tcp://10.0.0.2:${port}`, {}), { from: 'plain' }).trace.outcome.kind;
+  };
+  const excluded = "traffic.sidecar.istio.io/excludeInboundPorts: '6379'";
+  assert.equal(ends(excluded, 6379), 'upstream');
+  assert.equal(ends(excluded, 6380), 'closed');
+  assert.equal(ends("traffic.sidecar.istio.io/includeInboundPorts: '80,6380'", 6379), 'upstream');
+  assert.equal(ends("traffic.sidecar.istio.io/includeInboundPorts: '80,6380'", 6380), 'closed');
+});

@@ -19,6 +19,7 @@ import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Mesh } from '../translate/model.ts';
 import type { NameTable } from '../xds/gen/istio/nds_pb.js';
 import type { NameIndex } from '../xds/name-index.ts';
+import { inboundCaptures } from './capture.ts';
 import { clusterDns, entrancesOf } from './entrances.ts';
 import { simulatedProxies } from './simulated-proxies.ts';
 
@@ -106,6 +107,9 @@ export function simulateFiles(
     if (!receives(identity)) continue;
     for (const address of identity.addresses) if (!byAddress.has(address)) byAddress.set(address, identity);
   }
+  const inbound = inboundCaptures(snapshot.list('Pod'), config);
+  const takes = (identity: ProxyIdentity, port: number | undefined) =>
+    port === undefined || identity.type === 'router' || (inbound.get(workloadName(identity))?.(port) ?? true);
   const { proxyOf, translationOf } = simulatedProxies(mesh, workloadName);
   return {
     mesh,
@@ -114,9 +118,9 @@ export function simulateFiles(
     proxies,
     bare,
     simulated: {
-      proxyAt(ip) {
+      proxyAt(ip, port) {
         const identity = byAddress.get(ip);
-        return identity && proxyOf(identity);
+        return identity && takes(identity, port) ? proxyOf(identity) : undefined;
       },
       behindService: kubernetesServices(registry),
       lookUp: clusterDns(registry),

@@ -94,7 +94,10 @@ test('a Pod whose traffic is not captured as a whole', () => {
     "traffic.sidecar.istio.io/excludeOutboundPorts: '443'",
     'traffic.sidecar.istio.io/excludeOutboundIPRanges: 10.0.0.0/8',
     'traffic.sidecar.istio.io/includeOutboundIPRanges: 10.0.0.0/8',
+    "traffic.sidecar.istio.io/includeOutboundIPRanges: ''",
     'sidecar.istio.io/interceptionMode: NONE',
+    "proxy.istio.io/config: 'interceptionMode: NONE'",
+    "proxy.istio.io/config: '['",
   ])
     assert.equal(annotated(annotation), 1, annotation);
   for (const annotation of [
@@ -102,6 +105,8 @@ test('a Pod whose traffic is not captured as a whole', () => {
     "traffic.sidecar.istio.io/includeOutboundIPRanges: '*'",
     'sidecar.istio.io/interceptionMode: TPROXY',
     "sidecar.istio.io/inject: 'true'",
+    "proxy.istio.io/config: 'concurrency: 1'",
+    'sallyport.dev/capture: what is injected takes its place',
   ])
     assert.equal(annotated(annotation), 0, annotation);
   assert.equal(unknown(POD.replace('spec: {', 'spec: {hostNetwork: true, ')).length, 1);
@@ -123,4 +128,44 @@ test('a Pod without a sidecar: by its label, its annotation, its node and its na
   without(POD + namespace, /istio-injection: disabled/);
   assert.deepEqual(unknown(POD.replace('{app: app}', "{app: app, sidecar.istio.io/inject: 'true'}") + namespace), []);
   assert.deepEqual(unknown(POD.replace('name: app, image: x', 'name: istio-proxy, image: x') + namespace), []);
+});
+
+test('a Pod that runs as the user of its proxy, or is not captured by the settings of the mesh', () => {
+  assert.match(unknown(POD.replace('image: x', 'image: x, securityContext: {runAsUser: 1337}')).join(), /container app runs as user 1337/);
+  assert.equal(unknown(POD.replace('spec: {', 'spec: {securityContext: {runAsUser: 1337}, ')).length, 1);
+  assert.equal(unknown(POD.replace('image: x', 'image: x, securityContext: {runAsUser: 1000}')).length, 0);
+  const none = { defaultConfig: { interceptionMode: 'NONE' } };
+  assert.match(unknown(POD, none).join(), /MeshConfig's defaultConfig: interceptionMode NONE/);
+  const own = POD.replace('labels:', 'annotations: {sidecar.istio.io/interceptionMode: REDIRECT}, labels:');
+  assert.deepEqual(unknown(own, none), []);
+  assert.equal(unknown('', none).length, 1, 'nor a workload that the files do not name');
+});
+
+test('a Pod that its node captures: what its own annotation says', () => {
+  const settings = {
+    ...{ outboundPort: 15001, inboundPort: 15006, proxyUid: 1337, includeOutboundRanges: '*', excludeOutboundRanges: '' },
+    ...{ includeOutboundPorts: '', excludeOutboundPorts: '', includeInboundPorts: '*', excludeInboundPorts: '15020' },
+  };
+  const captured = (capture: string) =>
+    unknown(
+      POD.replace('labels:', `annotations: {sallyport.dev/capture: '${capture}'}, labels:`).replace(
+        'containers: [',
+        'initContainers: [{name: istio-proxy, image: p}], containers: [',
+      ),
+    ).join();
+  assert.equal(captured(JSON.stringify(settings)), '');
+  assert.match(captured(JSON.stringify({ ...settings, excludeOutboundPorts: '443' })), /sallyport\.dev\/capture: excludeOutboundPorts 443/);
+  assert.match(captured('{}'), /sallyport\.dev\/capture .*whole number/);
+});
+
+test('what a Deployment makes, where there are no Pods', () => {
+  const deployment = (metadata: string, spec = '') =>
+    `\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: default}\nspec: {selector: {}, template: {metadata: {${metadata}}, spec: {${spec}containers: [{name: app, image: x}]}}}\n---`;
+  assert.deepEqual(unknown(deployment('labels: {app: web}')), []);
+  for (const [metadata, spec, says] of [
+    ["labels: {sidecar.istio.io/inject: 'false'}", '', /^Deployment default\/web has no sidecar \(it says .+"false"\)/],
+    ['labels: {}', 'hostNetwork: true, ', /has no sidecar .*hostNetwork/],
+    ["annotations: {traffic.sidecar.istio.io/excludeOutboundPorts: '443'}", '', /^Deployment default\/web sends some of its traffic past/],
+  ] as const)
+    assert.match(unknown(deployment(metadata, spec)).join(), says);
 });

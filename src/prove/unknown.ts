@@ -2,6 +2,7 @@
 
 import { type DecodingCode, isBroken } from '../api/codes.ts';
 import type { ResourceOf } from '../api/index.ts';
+import { withoutSidecar } from '../api/injection.ts';
 import { resourceText } from '../api/resource.ts';
 import { ambientWish, UNREAD_KINDS } from '../api/unserved.ts';
 import { refusedHosts, refusedServerNames } from '../api/webhook.ts';
@@ -10,6 +11,8 @@ import { matchesLabels } from '../lib/labels.ts';
 import { originText } from '../lib/origin.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { readPatch } from '../xds/patches/read.ts';
+import { callersOf } from './callers.ts';
+import { captureOf, writtenIn } from './capture.ts';
 import { type SimulatedFiles, workloadName } from './simulated.ts';
 
 /** What is not known, a sentence each. `past` are the workloads whose calls past a sidecar count. */
@@ -87,42 +90,35 @@ interface PastSidecar {
   readonly sentence: string;
 }
 
-/** The pods that have no sidecar, and those that say that some of their traffic goes past it. */
-export function pastSidecars({ mesh: { snapshot }, proxies, bare }: SimulatedFiles): PastSidecar[] {
-  const pods = new Map(snapshot.list('Pod').map((pod) => [workloadName(pod.metadata), pod]));
+/** The workloads that have no sidecar, and those some of whose traffic goes past it, as they or the mesh's settings say. */
+export function pastSidecars(files: SimulatedFiles): PastSidecar[] {
+  const { mesh, bare } = files;
+  const namespaces = new Map(mesh.snapshot.list('Namespace').map((each) => [each.metadata.name, each]));
+  const written = writtenIn(mesh.snapshot);
+  const called = (workload: ProxyIdentity) => `${written.get(workloadName(workload))?.kind ?? 'workload'} ${workloadName(workload)}`;
   return [
     ...bare.map(({ identity, why }) => ({
       workload: identity,
       sentence: `Pod ${workloadName(identity)} has no sidecar (it ${why}): NetworkPolicies alone hold it`,
     })),
-    ...proxies.flatMap((workload) => {
-      const pod = pods.get(workloadName(workload));
-      return pod ? uncaptured(pod).map((sentence) => ({ workload, sentence })) : [];
+    ...callersOf(files).flatMap((workload) => {
+      const found = written.get(workloadName(workload));
+      const namespace = namespaces.get(workload.namespace);
+      const why = found?.kind === 'Deployment' ? withoutSidecar({ ...found, pod: found.spec, namespace }) : undefined;
+      if (why !== undefined)
+        return [{ workload, sentence: `${called(workload)} has no sidecar (it ${why}): NetworkPolicies alone hold its pods` }];
+      const { past } = captureOf(found, mesh.config);
+      if (past.length === 0) return [];
+      const reasons = past.join(', ');
+      return [
+        {
+          workload,
+          sentence: `${called(workload)} sends some of its traffic past its sidecar (${reasons}), where NetworkPolicies alone count`,
+        },
+      ];
     }),
   ];
 }
 
 /** The kinds that a control plane of another revision ignores. */
 const IN_MESH: ReadonlySet<string> = new Set(['Gateway', 'ServiceEntry', 'VirtualService', 'DestinationRule', 'Sidecar', 'WorkloadEntry']);
-
-/** Annotations that keep a part of a Pod's traffic from its sidecar. */
-const EXCEPTIONS = ['traffic.sidecar.istio.io/excludeOutboundPorts', 'traffic.sidecar.istio.io/excludeOutboundIPRanges'];
-/** Annotations that say what is captured, with the values that mean everything. */
-const CAPTURED = [
-  ['traffic.sidecar.istio.io/includeOutboundIPRanges', '*'],
-  ['sidecar.istio.io/interceptionMode', 'REDIRECT', 'TPROXY'],
-] as const;
-
-function uncaptured({ metadata, spec }: ResourceOf<'Pod'>): string[] {
-  const said = metadata.annotations;
-  const reasons = [
-    ...EXCEPTIONS.filter((name) => (said[name] ?? '') !== ''),
-    ...CAPTURED.flatMap(([name, ...whole]) => (said[name] === undefined || whole.some((value) => value === said[name]) ? [] : [name])),
-  ].map((name) => `${name}: ${said[name]}`);
-  if (spec.hostNetwork) reasons.push('hostNetwork');
-  return reasons.length > 0
-    ? [
-        `Pod ${metadata.namespace}/${metadata.name} sends some of its traffic past its sidecar (${reasons.join(', ')}), where NetworkPolicies alone count`,
-      ]
-    : [];
-}

@@ -1,13 +1,14 @@
 /** One call over files: who makes it, which address it goes to, and its way. */
 import { SallyportError } from '../lib/errors.ts';
+import { isLoopback, parseIp } from '../lib/ip.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
-import type { Call, CallTarget } from '../simulate/call.ts';
+import type { Call, CallTarget, Endpoint } from '../simulate/call.ts';
 import { copiesOf, explainCall, FIRST, type SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Trace } from '../simulate/trace.ts';
 import { callersOf } from './callers.ts';
+import { captureOf, writtenIn } from './capture.ts';
 import { type Ending, endingOf } from './ending.ts';
-import { notCaptured } from './not-captured.ts';
 import { locatedTrace } from './origins.ts';
 import { type SimulatedFiles, workloadName } from './simulated.ts';
 
@@ -52,16 +53,25 @@ export function wayOf(files: SimulatedFiles, target: CallTarget, caller: Caller)
   const bare = files.bare.find(({ identity }) => workloadName(identity) === name);
   const from = bare || name === 'plain' ? undefined : (unnamed(files, name) ?? files.proxy(name));
   const client = { source: bare?.identity.addresses[0], known: resolved(files, from, target.host, bare?.identity.namespace ?? '') };
-  const past = from && leftOut(files, name, calledAddress(target, caller, client), target.port);
-  const source = past === undefined ? client : { ...client, source: from?.addresses[0] };
-  const way = withLines(follow(files.simulated, past === undefined ? from : undefined, target, caller, source), files);
+  const pastSidecar = from && pastIt(files, name, destinationOf(target, caller, client));
+  const taking = pastSidecar === undefined ? from : undefined;
+  const direct = from && !taking ? { ...client, source: from.addresses[0] } : client;
+  const way = withLines(follow(files.simulated, taking, target, caller, direct), files);
   return {
     ...way,
     from: name,
     withoutSidecar: bare?.why,
-    pastSidecar: past,
+    pastSidecar,
     ending: endingOf(target.payload, way.trace, (...server) => mayHaveIdentity(files, ...server)),
   };
+}
+
+/** Why a call to there goes past the caller's sidecar; undefined where that takes it. What a pod has on loopback is its own, and may be its sidecar. */
+function pastIt({ mesh: { snapshot, config } }: SimulatedFiles, name: string, to: Endpoint): string | undefined {
+  const words = parseIp(to.ip);
+  if (words && isLoopback(words)) return undefined;
+  const { takesOutbound, past } = captureOf(writtenIn(snapshot).get(name), config);
+  return takesOutbound(to) ? undefined : past.join(', ');
 }
 
 /** Servers of a ServiceEntry of the mesh (MESH_INTERNAL) may have proxies of their own, but for those that are workloads here without one. */
@@ -69,11 +79,6 @@ function mayHaveIdentity({ mesh: { registry }, bare }: SimulatedFiles, cluster: 
   const services = registry.services.filter(({ hostname }) => hostname === cluster.split('|')[3]);
   const inside = services.length > 0 && services.every(({ registry, meshExternal }) => registry === 'External' && !meshExternal);
   return inside && !bare.some(({ identity }) => ip !== undefined && identity.addresses.includes(ip));
-}
-
-function leftOut({ mesh: { snapshot } }: SimulatedFiles, name: string, { ip }: Called, port: number): string | undefined {
-  const pod = snapshot.list('Pod').find(({ metadata }) => workloadName(metadata) === name);
-  return pod && notCaptured(pod, ip, port);
 }
 
 /** The proxy of a caller that `verify` has made up for workloads which the files do not name. */
@@ -134,29 +139,27 @@ interface Client {
   readonly known?: Known | undefined;
 }
 
-interface Called {
-  readonly ip: string;
-  /** How it was found; empty where the call names it. */
-  readonly resolved: string;
+function isAddressOf({ host }: CallTarget): boolean {
+  return /^[\d.]+$|:/.test(host);
 }
 
-function calledAddress({ host }: CallTarget, { to }: Caller, { known }: Client): Called {
-  if (to) return { ip: to, resolved: 'as given' };
-  if (/^[\d.]+$|:/.test(host)) return { ip: host, resolved: '' };
-  return { ip: known?.ip ?? SOMEWHERE, resolved: known?.by ?? 'real DNS (any address outside the mesh)' };
+/** What the client connects to. */
+function destinationOf(target: CallTarget, { to }: Caller, { known }: Client): Endpoint {
+  return { ip: to ?? (isAddressOf(target) ? target.host : (known?.ip ?? SOMEWHERE)), port: target.port };
 }
 
 export function follow(
   mesh: SimulatedMesh,
   from: SimulatedProxy | undefined,
   target: CallTarget,
-  caller: Caller,
-  client: Client = {},
+  { to, now }: Caller,
+  { source, known }: Client = {},
 ): Omit<Way, 'from'> {
-  const { ip, resolved } = calledAddress(target, caller, client);
-  const { now } = caller;
+  const isAddress = isAddressOf(target);
+  const { ip } = destinationOf(target, { ...(to !== undefined && { to }) }, { known });
+  const resolved = to ? 'as given' : isAddress ? '' : (known?.by ?? 'real DNS (any address outside the mesh)');
   const call: Call = {
-    source: { ip: from?.addresses[0] ?? client.source ?? '192.0.2.1', port: 0 },
+    source: { ip: from?.addresses[0] ?? source ?? '192.0.2.1', port: 0 },
     destination: { ip, port: target.port },
     payload: target.payload,
   };

@@ -10,7 +10,8 @@ export function explanationText(
   { from, withoutSidecar, pastSidecar, destination, resolved, trace, copies, advice, ending }: Explanation,
   paint: Paint,
 ): string {
-  const caller = `${from}${withoutSidecar ? ` (no sidecar: it ${withoutSidecar})` : ''}${pastSidecar ? ` (past its sidecar: ${pastSidecar})` : ''}`;
+  const aside = withoutSidecar === undefined ? pastSidecar && `past its sidecar: ${pastSidecar}` : `no sidecar: it ${withoutSidecar}`;
+  const caller = aside === undefined ? from : `${from} (${aside})`;
   const lines = [`${paint('bold', caller)} connects to ${destination}${resolved ? ` (${resolved})` : ''}`];
   for (const hop of trace.hops) {
     lines.push('', `${paint('bold', hop.proxy)}${hop.flag ? `  flag ${paint('red', hop.flag)}` : ''}`);

@@ -14,6 +14,10 @@ interface Calls {
   readonly mount: (source: string | null, target: string, type: string | null, flags: number, data: string | null) => Result;
   readonly mountSetattr: (call: number, folder: number, path: string, flags: number, attributes: Uint8Array, size: number) => Result;
   readonly closeRange: (call: number, first: number, last: number, flags: number) => Result;
+  readonly ioctl: (fd: number, request: number) => Result;
+  readonly tcgetattr: (fd: number, mode: Uint8Array) => Result;
+  readonly tcsetattr: (fd: number, when: number, mode: Uint8Array) => Result;
+  readonly tcflow: (fd: number, action: number) => Result;
   readonly errno: () => number;
 }
 
@@ -37,6 +41,10 @@ function load(): Calls {
     mount: libc.func('int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)'),
     mountSetattr: libc.func('long syscall(long call, long folder, const char *path, long flags, void *attributes, long size)'),
     closeRange: libc.func('long syscall(long call, long first, long last, long flags)'),
+    ioctl: libc.func('int ioctl(int fd, unsigned long request)'),
+    tcgetattr: libc.func('int tcgetattr(int fd, void *mode)'),
+    tcsetattr: libc.func('int tcsetattr(int fd, int when, void *mode)'),
+    tcflow: libc.func('int tcflow(int fd, int action)'),
     errno: () => koffi.errno(),
   } as Calls;
 }

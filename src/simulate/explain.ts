@@ -8,8 +8,8 @@ import type { Hop, Sent, Trace } from './trace.ts';
 
 /** The mesh around the proxies: who takes what arrives where. */
 export interface SimulatedMesh {
-  /** The proxy that takes what arrives at an address. */
-  proxyAt(ip: string): SimulatedProxy | undefined;
+  /** The proxy that takes what arrives at an address, and there at a port; without one, at any that it takes. */
+  proxyAt(ip: string, port?: number): SimulatedProxy | undefined;
   /** The endpoints behind a Service's own address; undefined for an address that is no Service's. */
   behindService?(to: Endpoint): readonly Endpoint[] | undefined;
   /** What the cluster's DNS answers a workload of `namespace`; undefined for names outside the cluster. */
@@ -97,7 +97,7 @@ function follow(
     const destination = throughService(mesh, call.destination, options);
     if (!destination) return { hops, outcome: { kind: 'closed', details: noPort(call.destination) } };
     current = { ...call, destination };
-    proxy = mesh.proxyAt(destination.ip);
+    proxy = mesh.proxyAt(destination.ip, destination.port);
     entry = proxy && inboundListener(proxy, current);
   }
   while (proxy) {
@@ -111,7 +111,7 @@ function follow(
     if (outcome) return { hops, outcome };
     const { payload } = hop.next!;
     const { throughEndpoint } = hop.next!;
-    if (throughEndpoint && mesh.proxyAt(throughEndpoint.ip))
+    if (throughEndpoint && mesh.proxyAt(throughEndpoint.ip, throughEndpoint.port))
       return {
         hops,
         outcome: { kind: 'undecided', details: 'what a proxy of the mesh does when it is asked for a tunnel is not simulated' },
@@ -123,7 +123,7 @@ function follow(
     const endpoint = dialled && throughService(mesh, dialled, options);
     if (dialled && !endpoint) return { hops, outcome: { kind: 'closed', details: noPort(dialled) } };
     if (endpoint && endpoint !== hop.next!.endpoint) hops[hops.length - 1] = beyondService(hop, endpoint);
-    const receiver = endpoint && mesh.proxyAt(endpoint.ip);
+    const receiver = endpoint && mesh.proxyAt(endpoint.ip, endpoint.port);
     // A sidecar's own inbound side sends to the application beside it, which no proxy takes again.
     if (!endpoint || !receiver || (receiver === proxy && entry.name === VIRTUAL_INBOUND))
       return { hops, outcome: { kind: 'upstream', ...hops.at(-1)!.next! } };

@@ -147,7 +147,7 @@ function distinct(mesh: SimulatedMesh, hosts: readonly UpstreamHost[]): Upstream
   if (hosts.length === 1) return [...hosts];
   const byKey = new Map<string, UpstreamHost>();
   for (const host of hosts) {
-    const receiver = host.endpoint && mesh.proxyAt(host.endpoint.ip);
+    const receiver = host.endpoint && mesh.proxyAt(host.endpoint.ip, host.endpoint.port);
     const key = receiver ? `${receiver.name}:${host.port}` : `${host.endpoint?.ip ?? host.host}:${host.port}`;
     if (!byKey.has(key)) byKey.set(key, host);
   }

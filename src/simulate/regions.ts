@@ -84,7 +84,7 @@ export class Regions {
       return ips.flatMap((ip): readonly Endpoint[] => mesh.behindService?.({ ip, port }) ?? [{ ip, port }]);
     });
     if (!sameContent(before, after)) return 'all';
-    return union(before!.map(({ ip }) => this.#takes(this.#before.proxyAt(ip), this.#after.proxyAt(ip))));
+    return union(before!.map(({ ip, port: at }) => this.#takes(this.#before.proxyAt(ip, at), this.#after.proxyAt(ip, at))));
   }
 
   #takes(before: SimulatedProxy | undefined, after: SimulatedProxy | undefined): Region {

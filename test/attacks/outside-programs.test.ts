@@ -1,7 +1,19 @@
 /** Programs that `run` starts outside of the sandbox, to sign the audit or to print a credential: the contained command does not choose what they do. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -100,6 +112,60 @@ for (const user of ['nobody', 'root'] as const) {
   });
 }
 
+test('nor by a program that it would start itself, or that a credential comes from', {
+  skip: sandboxNeeds('nobody') || needs('openssl', 'curl'),
+}, async (t) => {
+  const { folder, signs, escaped } = world(t, 'nobody');
+  const first = join(folder, 'first');
+  mkdirSync(first);
+  execFileSync('chown', ['nobody', first]);
+  const printing = join(folder, 'tools', 'print.sh');
+  writeFileSync(printing, '#!/bin/sh\nuname\n');
+  chmodSync(printing, 0o755);
+  const policy = join(folder, 'policy.yaml');
+  const credential = { bearer: true, from: { command: [printing] } };
+  writeFileSync(
+    policy,
+    JSON.stringify({ allow: [{ host: 'allowed.example', ports: [80], tls: { originate: true }, credentials: [credential] }] }),
+  );
+  const plant = ['openssl', 'cat', 'base64', 'uname'].map(
+    (name) => `printf '#!/bin/sh\\ntouch ${escaped}-${name}\\n' >${first}/${name}; chmod 755 ${first}/${name}`,
+  );
+  const script = [...plant, '/usr/bin/curl -s -m 20 http://allowed.example/ >/dev/null', 'echo done'].join('\n');
+  const path = `${first}:/missing:${folder}/later:${process.env.PATH}`;
+  const { stdout, stderr } = await runSandboxed(t, 'nobody', ['sh', '-c', script], {
+    options: [...signs, '--policy', policy],
+    environment: { PATH: path },
+  });
+  assert.equal(stdout, 'done\n', stderr);
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => name.startsWith('escaped')),
+    [],
+    stderr,
+  );
+});
+
+for (const [what, option, file] of [
+  ['the report', '--report', 'report.json'],
+  ['a list that is learned', '--learn-policy', 'learned.yaml'],
+] as const)
+  test(`nor by a link in the place of what is written outside: ${what}`, {
+    skip: sandboxNeeds('nobody') || needs('openssl'),
+  }, async (t) => {
+    const { folder, signs } = world(t, 'nobody');
+    const [sign, written] = [join(folder, 'tools/sign.sh'), join(folder, 'work', file)];
+    const before = readFileSync(sign, 'utf8');
+    const options = [...signs, option, written];
+    const script = `rm -f ${written} && ln -s ${sign} ${written} && curl -s -m 5 http://refused.example/ >/dev/null; echo done`;
+    const { stdout, stderr } = await runSandboxed(t, 'nobody', ['sh', '-c', script], { options });
+    assert.equal(stdout, 'done\n', stderr);
+    assert.equal(readFileSync(sign, 'utf8'), before, stderr);
+    assert.match(stderr, /cannot be written: it leads to .*sign\.sh now/);
+    const again = await runSandboxed(t, 'nobody', ['true'], { options });
+    assert.match(again.stderr, /it is a link, which an earlier command may have put there/);
+    assert.equal(readFileSync(sign, 'utf8'), before);
+  });
+
 test('a program that may be written in a folder that may not is kept as it is', {
   skip: sandboxNeeds('nobody') || needs('openssl'),
 }, async (t) => {
@@ -145,6 +211,30 @@ for (const user of ['nobody', 'root'] as const)
     spawnSync(words[0]!, [...words.slice(1), 'run', '--allow', 'allowed.example', '--', 'true'], { env });
     const { status, stdout, stderr } = spawnSync(words[0]!, [...words.slice(1), ...run], { env, encoding: 'utf8', timeout: 60_000 });
     assert.doesNotMatch(stdout, /compiled code was written/);
+    assert.match(stderr, /was changed while a contained command ran/);
+    assert.notEqual(status, 0);
+    assert.equal(existsSync(escaped), false);
+  });
+
+for (const [way, put] of [
+  ['a folder', (dist: string, other: string) => `mv ${dist} ${dist}-gone && mv ${other} ${dist}`],
+  ['a link', (dist: string, other: string) => `mv ${dist} ${dist}-gone && ln -s ${other} ${dist}`],
+] as const)
+  test(`nor code that another command has left beforehand, in the place of Sallyport's own: ${way}`, {
+    skip: sandboxNeeds('nobody') || needs('curl'),
+  }, async (t) => {
+    const folder = installed(t, 'nobody');
+    const [home, other, escaped] = ['home', 'other', 'home/escaped'].map((name) => join(folder, name)) as [string, string, string];
+    mkdirSync(home);
+    cpSync(join(ROOT, 'dist'), other, { recursive: true });
+    for (const name of readdirSync(other))
+      if (name.endsWith('.js'))
+        appendFileSync(join(other, name), `import('node:fs').then((fs) => fs.writeFileSync(${JSON.stringify(escaped)}, ''));`);
+    execFileSync('chown', ['-R', '-h', 'nobody', folder]);
+    const script = `${put(join(folder, 'dist'), other)} && curl -s -m 20 http://refused.example/; echo over`;
+    const words = [...asUser('nobody'), process.execPath, join(folder, 'bin/sallyport.js'), 'run', '--', 'sh', '-c', script];
+    const env = { HOME: home, PATH: process.env.PATH };
+    const { status, stderr } = spawnSync(words[0]!, words.slice(1), { env, encoding: 'utf8', timeout: 60_000 });
     assert.match(stderr, /was changed while a contained command ran/);
     assert.notEqual(status, 0);
     assert.equal(existsSync(escaped), false);

@@ -56,6 +56,21 @@ export function foldersToKeep(programs: readonly OutsideProgram[], environment: 
   return [...folders];
 }
 
+/**
+ * The PATH for programs that run outside, which start others by it: without folders that the command may change, unless they are kept. Root may change all.
+ * @param kept as `foldersToKeep` has them
+ */
+export function pathOutside({ PATH = '' }: Environment, kept: readonly string[]): string {
+  if (process.getuid?.() === 0) return PATH;
+  const isFixed = (folder: string) => {
+    const real = resolved(folder);
+    const links = [...linksTo(folder)].map((link) => dirname(link));
+    return kept.includes(real) || ![real, ...links].some((each) => [each, ...foldersAbove(each)].some(mayWrite));
+  };
+  const folders = PATH.split(delimiter).filter((folder) => folder.startsWith(sep) && isFixed(folder));
+  return folders.join(delimiter);
+}
+
 /** The folder of a file, and those of all links by which it is found. Links of the root itself cannot be kept from root. */
 function foldersOnTheWay(file: string): ReadonlySet<string> {
   const folders = new Set([dirname(resolved(file)), ...[...linksTo(file)].map((link) => dirname(link))]);
@@ -68,11 +83,20 @@ function linksTo(path: string, found = new Set<string>()): ReadonlySet<string> {
   for (const part of [...foldersAbove(path), path]) {
     const folder = resolved(dirname(part));
     const place = join(folder, basename(part));
-    if (found.has(place) || !lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink()) continue;
+    if (found.has(place) || !isLink(place)) continue;
     found.add(place);
     linksTo(resolve(folder, readlinkSync(place)), found);
   }
   return found;
+}
+
+/** Where this user may not look, the command may change nothing either. */
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink();
+  } catch {
+    return false;
+  }
 }
 
 function unprotected(what: string, file: string, folder: string, shared: string): SallyportError {

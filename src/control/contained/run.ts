@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { allowOption } from '../../lib/allow-option.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
-import { messageOf, SallyportError } from '../../lib/errors.ts';
+import { SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import { type Allowed, hasSecrets } from '../../policy/allow.ts';
@@ -10,6 +10,7 @@ import { checkProgram, insideEnvironment } from '../../sandbox/command.ts';
 import { type Ended, INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox, type Sandbox } from '../../sandbox/index.ts';
 import { publishPort } from '../../sandbox/ports.ts';
 import { keepMemory } from '../../sandbox/privileges.ts';
+import { calls as systemCalls } from '../../sandbox/system.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
@@ -19,7 +20,7 @@ import { callerOf } from './caller.ts';
 import { Calls, type CallsOptions } from './calls.ts';
 import { foldersToHide, grantsToHide, type HiddenFile } from './hidden-folders.ts';
 import type { LocalServices } from './local-services.ts';
-import { foldersToKeep, outsidePrograms } from './outside-programs.ts';
+import { foldersToKeep, outsidePrograms, pathOutside } from './outside-programs.ts';
 import { compiledCodeFolders, refuseChangedModules } from './own-code.ts';
 import type { Account } from './report.ts';
 import type { RunSecrets } from './secrets.ts';
@@ -73,14 +74,15 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   if (mesh.engine !== 'embedded' || mesh.concurrency !== 1)
     throw new SallyportError('usage', 'a contained command needs --engine embedded and --concurrency 1.');
   const identity = sidecarIdentity(mesh);
-  // For good: without a listener Node opens its debugger at this signal, which the command may send.
-  process.on('SIGUSR1', () => void local?.control.reopenLogs().catch((error: unknown) => say(messageOf(error))));
+  // For good: without a listener Node opens its debugger at this signal, which the command may send. Logs are not opened anew either: it may have put links there.
+  process.on('SIGUSR1', () => undefined);
   const hiddenFolders = foldersToHide([...(options.hidden ?? []), ...(await grantsToHide(mesh))], environment);
   if (hiddenFolders.length > 0) keepMemory();
-  const secrets = await secretsOf(options);
+  const keptFolders = foldersToKeep(outsidePrograms(options), environment);
+  const secrets = await secretsOf(options, pathOutside(environment, keptFolders));
   const opening = openSandbox({
     environment,
-    keptFolders: [...foldersToKeep(outsidePrograms(options), environment), ...compiledCodeFolders()],
+    keptFolders: [...keptFolders, ...compiledCodeFolders()],
     hiddenFolders: [...secrets.hiddenFolders, ...hiddenFolders],
     strict,
     allowedSockets: options.allowedSockets,
@@ -165,6 +167,8 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
  * calls nobody gets no mesh. Rejects with `policy-unreadable`.
  */
 async function loadMesh({ mesh, allowed, paths }: ContainedOptions): Promise<LocalMeshOptions> {
+  // Machine code cannot be held against what it was between reading and running it: it is loaded before the command is there.
+  systemCalls();
   if (allowed.length + paths.length === 0) return mesh;
   const { loadLocalMesh } = await import('../local/start.ts');
   await loadLocalMesh();
@@ -214,10 +218,10 @@ async function openLocalServices(
 }
 
 /** What holds them is loaded only where there are any. Rejects with what `openSecrets` throws. */
-async function secretsOf({ allowed, mesh, environment, way, say }: ContainedOptions): Promise<RunSecrets> {
+async function secretsOf({ allowed, mesh, environment, way, say }: ContainedOptions, path: string): Promise<RunSecrets> {
   if (!allowed.some(hasSecrets)) return { environment, hiddenFolders: [], close: () => undefined };
   const { openSecrets } = await import('./secrets.ts');
-  return openSecrets({ allowed, mesh, environment, way, say });
+  return openSecrets({ allowed, mesh, environment, path, way, say });
 }
 
 /** Where the routers of `up` are. */

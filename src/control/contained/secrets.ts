@@ -26,19 +26,22 @@ interface SecretsOptions {
   readonly allowed: readonly Allowed[];
   readonly mesh: LocalMeshOptions;
   readonly environment: Environment;
+  /** The PATH of commands that print credentials. */
+  readonly path: string;
   /** How requests of this program's own leave; without, directly. */
   readonly way?: OwnWay | undefined;
   readonly say: (line: string) => void;
 }
 
 /** Throws `usage`, `credential-unhidden`, `path-not-found`. */
-export function openSecrets({ allowed, mesh, environment, way, say }: SecretsOptions): RunSecrets {
+export function openSecrets({ allowed, mesh, environment, path, way, say }: SecretsOptions): RunSecrets {
   const injections = allowed.flatMap((one) => one.injections ?? []);
   const intercepts = allowed.some(isIntercepted);
   refuseUnenforced(allowed, mesh);
   const hiddenFolders = foldersToHide([...injections.flatMap(heldIn), ...allowed.flatMap(keysOf)], environment);
   keepMemory();
-  const credentials = new HeldCredentials(injections, { environment, way, now: () => performance.now(), date: Date.now }, say);
+  const outside = { ...environment, PATH: path };
+  const credentials = new HeldCredentials(injections, { environment: outside, way, now: () => performance.now(), date: Date.now }, say);
   const minter = intercepts ? new InterceptionAuthority(Date.now()) : undefined;
   const trust = minter && trustIn(minter.certificate, environment);
   return {

@@ -245,7 +245,9 @@ export class Learning {
   #write(file: string, text: () => string): void {
     const fresh = join(dirname(file), `.${basename(file)}.${process.pid}`);
     try {
-      writeFileSync(fresh, text());
+      // A link that a contained command has put there is not followed.
+      rmSync(fresh, { force: true });
+      writeFileSync(fresh, text(), { flag: 'wx' });
       renameSync(fresh, file);
     } catch (error) {
       rmSync(fresh, { force: true });

@@ -37,7 +37,7 @@ export class CallRecord {
     for (const old of this.#files.slice(0, -1)) old.close();
     renameSync(this.path, `${this.path}.old`);
     unlinkSync(`${this.path}.old`);
-    writeFileSync(this.path, '');
+    writeFileSync(this.path, '', { flag: 'wx' });
     this.#files = [present, new GrowingFile(this.path)];
     this.#options.reopen();
   }

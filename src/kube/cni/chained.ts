@@ -13,8 +13,8 @@ export const CONF_FILE = `0-${PLUGIN}.conflist`;
 export const ANNOTATIONS = 'io.kubernetes.cri.pod-annotations';
 
 const CONF = /\.(?:conf|conflist|json)$/;
-/** Since then a plugin gets the result of the one before it. */
-const FIRST_CHAINED = 0.3;
+/** What the plugin speaks: from 0.3.0 on it gets the result of the one before it. A node whose runtime calls it in another would start no pod at all. */
+export const VERSIONS: readonly string[] = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'];
 
 /** The one that holds where ours is not there, as a runtime chooses it; undefined for none. @param names of the folder's files */
 export function primaryOf(names: readonly string[]): string | undefined {
@@ -41,9 +41,10 @@ export function chained(text: string): { readonly text: string } | { readonly pr
     return { problem: 'is no JSON (yet)' };
   }
   if (!isMapping(conf)) return { problem: 'is no network configuration' };
-  const { cniVersion, name } = conf;
-  if (typeof cniVersion !== 'string' || Number.parseFloat(cniVersion) < FIRST_CHAINED)
-    return { problem: `has the cniVersion ${JSON.stringify(cniVersion ?? '0.1.0')}: plugins are chained from 0.3.0 on` };
+  const { cniVersion = '0.1.0', cniVersions, name } = conf;
+  const unspoken = [cniVersion, ...(Array.isArray(cniVersions) ? cniVersions : [])].find((each) => !VERSIONS.includes(String(each)));
+  if (unspoken !== undefined)
+    return { problem: `has the cniVersion ${JSON.stringify(unspoken)}: the plugin is chained in ${VERSIONS.join(', ')}` };
   const plugins = conf.plugins ?? [conf];
   if (!Array.isArray(plugins) || plugins.length === 0) return { problem: 'lists no plugins' };
   const whole = conf.plugins === undefined ? { cniVersion, name } : conf;

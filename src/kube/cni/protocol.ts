@@ -2,7 +2,7 @@
 import { isMapping } from '../../api/decode.ts';
 import { CAPTURE_ANNOTATION, readCapture } from '../capture/annotation.ts';
 import type { CaptureSettings } from '../capture/rules.ts';
-import { ANNOTATIONS } from './chained.ts';
+import { ANNOTATIONS, VERSIONS } from './chained.ts';
 
 export interface Answer {
   /** Empty for nothing. */
@@ -16,8 +16,6 @@ export interface Capturing {
   /** What is not there. */
   missing(netns: string, settings: CaptureSettings): readonly string[];
 }
-
-const VERSIONS = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'];
 
 /** Codes of errors: the specification's, and from 100 on a plugin's own. */
 const CODE = { version: 1, environment: 4, undecodable: 6, invalid: 7, capture: 100 } as const;

@@ -10,7 +10,11 @@ export const CAPTURE_CONTAINERS: readonly string[] = ['istio-init', 'istio-valid
 const [CAPTURING, CHECKING] = ['istio-init', 'istio-validation'];
 
 /** @param proxyUser whose traffic is the proxy's own */
-export function captureSettings({ capture, captureDns }: PodSettings, { mesh }: InjectionOptions, proxyUser: number): CaptureSettings {
+export function captureSettings(
+  { capture, captureDns }: Pick<PodSettings, 'capture' | 'captureDns'>,
+  mesh: InjectionOptions['mesh'],
+  proxyUser: number,
+): CaptureSettings {
   return {
     outboundPort: mesh.proxyListenPort,
     inboundPort: mesh.proxyInboundListenPort,

@@ -26,6 +26,22 @@ function left(given: WrittenPod, owner = OWNER): string {
   return result.reason;
 }
 
+test('who can go round capture, and what comes in past it, is told', () => {
+  const says = (annotations: Readonly<Record<string, string>>, container: object = {}) =>
+    injected(pod(annotations, { containers: [{ name: 'app', image: 'x', ...container }] })).warnings.join();
+  assert.equal(says({}), '');
+  for (const securityContext of [
+    { privileged: true },
+    { capabilities: { add: ['CAP_NET_ADMIN'] } },
+    { capabilities: { add: ['NET_RAW'] } },
+  ])
+    assert.match(says({}, { securityContext }), /app runs privileged, or with NET_ADMIN/);
+  assert.equal(says({}, { securityContext: { capabilities: { add: ['CHOWN'], drop: ['ALL'] } } }), '');
+  assert.match(says({ 'traffic.sidecar.istio.io/excludeInboundPorts': '6379' }), /excludeInboundPorts \(6379\) lets in what goes past/);
+  assert.match(says({ 'traffic.sidecar.istio.io/includeInboundPorts': '' }), /includeInboundPorts \(none\) lets in/);
+  assert.equal(says({ 'traffic.sidecar.istio.io/includeInboundPorts': '*' }), '');
+});
+
 test('capture, proxy, then the rest: nothing of a pod runs before its proxy', () => {
   const { order, named } = injected(pod({}, { initContainers: [{ name: 'setup' }] }));
   assert.deepEqual(order, [['istio-init', 'istio-proxy', 'setup'], ['app']]);

@@ -60,7 +60,8 @@ export function injectPod(pod: WrittenPod, owner: Owner, namespace: Resource | u
   );
   const user = (proxy.securityContext as Fields).runAsUser;
   const captures = role === 'sidecar' && settings.mode === 'REDIRECT';
-  const captured = captures ? captureSettings(settings, options, typeof user === 'number' && user > 0 ? user : PROXY_ID) : undefined;
+  const proxyUser = typeof user === 'number' && user > 0 ? user : PROXY_ID;
+  const captured = captures ? captureSettings(settings, options.mesh, proxyUser) : undefined;
   const capture = captured && captureContainer(captured, settings, options);
   const native = role === 'sidecar' && settings.native ? proxy : undefined;
   const full = withContainers(spec, { capture, native, beside: native ? undefined : proxy, hold: settings.hold, cni: options.cni });
@@ -86,7 +87,7 @@ export function injectPod(pod: WrittenPod, owner: Owner, namespace: Resource | u
     },
     spec: merged(role === 'router' ? merged(LOW_PORTS, full) : full, { volumes }) as PodSpec,
   };
-  return { kind: 'injected', pod: result, warnings: role === 'sidecar' ? warningsFor(pod, settings, options.cni) : [] };
+  return { kind: 'injected', pod: result, warnings: role === 'sidecar' ? warningsFor(pod, settings, options.cni, proxyUser) : [] };
 }
 
 /** The embedded data plane has no agent beside it that would merge the application's with its own. */

@@ -120,7 +120,7 @@ export function asksFor(name: string, { proxyMetadata }: ProxySettings): boolean
 }
 
 /** The ports of a sidecar that others ask: of statistics, readiness and the agent. */
-function captureScope(annotations: Annotations, statusPort: number): CaptureScope {
+export function captureScope(annotations: Annotations, statusPort: number): CaptureScope {
   const prefix = 'traffic.sidecar.istio.io/';
   const excluded = portsIn(annotations, `${prefix}excludeInboundPorts`, 'listed') ?? '';
   const inbound = new Set(['15090', '15021', String(statusPort), ...excluded.split(',').filter(Boolean)]);
@@ -145,7 +145,7 @@ function resourcesIn(annotations: Annotations): PodSettings['resources'] {
 }
 
 /** What the annotation says in place of the mesh's settings, field by field; its metadata goes beside the mesh's. */
-function proxySettings(text: string | undefined, base: ProxySettings): ProxySettings {
+export function proxySettings(text: string | undefined, base: ProxySettings): ProxySettings {
   if (text === undefined) return base;
   const parsed = parseYaml(text);
   const refuse = (reason: string) => new SallyportError('injection-annotation', `the annotation ${PROXY_CONFIG_ANNOTATION}: ${reason}`);

@@ -166,3 +166,26 @@ test('an answer to an older response counts for nothing, but what it subscribes 
   client.answer('route', second);
   assert.deepEqual(client.response.names, ['b']);
 });
+
+test('names that were asked for beside everything and given back are kept for nobody', () => {
+  const client = new TestClient('delta', ONE);
+  client.change('cluster', { resourceNamesSubscribe: ['*'] });
+  const first = client.response;
+  // It answers nothing meanwhile.
+  for (let round = 0; round < 10; round++) {
+    const names = Array.from({ length: 1000 }, (_, i) => `never-${round}-${i}`);
+    client.change('cluster', { resourceNamesSubscribe: names });
+    client.change('cluster', { resourceNamesUnsubscribe: names });
+  }
+  client.change('cluster', { resourceNamesSubscribe: ['a', 'missing'] });
+  client.change('cluster', { resourceNamesUnsubscribe: ['a'] });
+  client.answer('cluster', first);
+  const second = client.response;
+  assert.deepEqual([second.names, second.removed], [['a'], ['missing']]);
+});
+
+test('more than a client may ask for it cannot have either', () => {
+  const had = Object.fromEntries(Array.from({ length: 100_001 }, (_, i) => [`n${i}`, '1']));
+  const client = new TestClient('delta', ONE);
+  assert.throws(() => client.change('cluster', { initialResourceVersions: had }), { code: 'xds-too-much' });
+});

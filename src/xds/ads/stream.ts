@@ -193,7 +193,7 @@ export class AdsStream {
     for (const { type, name } of warmedByAll(batch.changed)) this.#subscriptions.get(TYPE_URL[type])?.again(name);
     // Envoy takes virtual hosts of a route configuration that it has, and asks for no others when it gets another one.
     const hosts = this.#subscriptions.get(TYPE_URL.virtualHost);
-    if (hosts && subscription.type === 'route') for (const { name } of batch.changed) hosts.againIn(name);
+    if (hosts && subscription.type === 'route') hosts.againIn(new Set(batch.changed.map(({ name }) => name)));
     this.#writing = true;
     this.#options.write(response.bytes);
   }

@@ -160,7 +160,7 @@ export class Subscription {
     }
     for (const name of unsubscribe) {
       if (name === WILDCARD) this.#wildcard = false;
-      else if (this.#wildcard && this.#names.delete(name)) this.#differing.set(name, NOTHING);
+      else if (this.#wildcard) this.#giveBack(name);
       else this.#drop(name);
     }
     if (first && !this.#wildcard) this.#at = this.#list;
@@ -171,10 +171,9 @@ export class Subscription {
     if (this.#covers(name) && this.#list.get(name)) this.#differing.set(name, NOTHING);
   }
 
-  /** The client has to get all of this folder again that it has asked for. */
-  againIn(folder: string): void {
-    const inside = `${folder}/`;
-    for (const { name } of this.#list.all) if (name.startsWith(inside)) this.again(name);
+  /** The client has to get all of these folders again that it has asked for. */
+  againIn(folders: ReadonlySet<string>): void {
+    for (const { name } of this.#list.all) if (folders.has(name.slice(0, name.indexOf('/')))) this.again(name);
   }
 
   /** Whether there is something to send. @param remove whether what is gone may be taken from the client yet */
@@ -309,8 +308,16 @@ export class Subscription {
     if (this.#refused.size === 0) this.#refusal = undefined;
   }
 
+  /** Everything is asked for still: it is sent again; that there is none need not be told. */
+  #giveBack(name: string): void {
+    if (!this.#names.delete(name)) return;
+    if (this.#list.get(name)) this.#differing.set(name, NOTHING);
+    else if (this.#differing.get(name) === NOTHING) this.#differing.delete(name);
+  }
+
   #beginWildcard(versions: ReadonlyMap<string, string>): void {
     if (this.#wildcard) return;
+    this.#checkCount(versions.size);
     this.#startOver();
     this.#wildcard = true;
     if (versions.size === 0) {
@@ -331,7 +338,7 @@ export class Subscription {
 
   #checkCount(count: number): void {
     if (count > this.#mostNames)
-      throw new SallyportError('xds-too-much', `it subscribes to more than ${this.#mostNames} names of one type`);
+      throw new SallyportError('xds-too-much', `it subscribes to, or has, more than ${this.#mostNames} names of one type`);
   }
 }
 

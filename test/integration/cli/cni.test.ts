@@ -210,6 +210,12 @@ test('whoever writes the network’s configuration anew, or takes the plugin awa
   write('05-single.conf', '{ "half');
   await keeper.says(/05-single\.conf is no JSON/);
   assert.equal(chained().name, 'single');
+  // No pod would start, of the mesh or not, were it chained in a version that it does not speak.
+  for (const versions of [{ cniVersion: '1.2.0' }, { cniVersion: '1.1.0', cniVersions: ['1.0.0', '1.1.0', '2.0.0'] }]) {
+    write('05-single.conf', { ...versions, name: 'newer', type: 'ptp' });
+    await keeper.says(new RegExp(`05-single\\.conf has the cniVersion "${versions.cniVersions?.at(-1) ?? versions.cniVersion}"`));
+    assert.equal(chained().name, 'single');
+  }
   await again(() => rmSync(join(net, '05-single.conf')));
 
   const gone = existsSync(join(bin, 'sallyport-cni'));

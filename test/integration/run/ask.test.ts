@@ -112,23 +112,52 @@ test('many calls of one host are one question, which ends by itself', { skip }, 
   assert.match(stdout, /nobody answered in time/);
 });
 
-test('nothing of the command writes over the question: not in another session, nor what its parent has left', { skip }, async (t) => {
+test('nothing of the command writes over the question: not in another session or network, nor what its parent has left', {
+  skip,
+}, async (t) => {
   const here = world(t);
   const writes = (what: string) => `sh -c 'while [ ! -e done ]; do printf "<${what}>"; touch ${what}; sleep 0.02; done'`;
+  const all = ['session', 'orphan', 'daemon', 'elsewhere'].map((file) => `[ -e ${file} ]`).join(' && ');
   const { stdout } = await here.run(
     [
       `setsid ${writes('session')} &`,
       `(${writes('orphan')} &)`,
       `(setsid ${writes('daemon')} &)`,
-      'until [ -e session ] && [ -e orphan ] && [ -e daemon ]; do sleep 0.01; done',
+      `(setsid unshare -Un ${writes('elsewhere')} &)`,
+      `until ${all}; do sleep 0.01; done`,
       `curl -s http://${HOST}/ || true`,
-      'rm session orphan daemon; until [ -e session ] && [ -e orphan ] && [ -e daemon ]; do sleep 0.01; done; touch done; wait',
+      `rm session orphan daemon elsewhere; until ${all}; do sleep 0.01; done; touch done; wait`,
     ].join('\n'),
     { options: ['--ask-timeout', '1s'], around: inTerminal() },
   );
   const [, during, after] = /to deny it (.*?)nobody answered in time(.*)/s.exec(stdout) ?? assert.fail(stdout);
-  assert.doesNotMatch(during!, /<(session|orphan|daemon)>/);
+  assert.doesNotMatch(during!, /<(session|orphan|daemon|elsewhere)>/);
   assert.match(after!, /<daemon>/);
+});
+
+test('no program that the command has put into the PATH is started outside to ask', { skip }, async (t) => {
+  const here = world(t);
+  const bin = join(here.home, 'bin');
+  const planted = '#!/bin/sh\nreadlink /proc/self/ns/net >>$HOME/networks\nexec /usr/bin/stty "$@"';
+  const { stdout, stderr } = await here.run(
+    [
+      'mkdir bin',
+      `printf '%s\\n' '${planted}' >bin/stty && chmod 755 bin/stty`,
+      'stty -a >/dev/null; readlink /proc/self/ns/net >>networks',
+      CALL,
+      'echo "<$(sort -u networks | wc -l) networks>"',
+    ].join('\n'),
+    { around: ['env', `PATH=${bin}:${PATH}`, ...inTerminal([ASKED, 'r\n'])] },
+  );
+  assert.match(stdout, /<hello>.*<1 networks>/s, stderr);
+});
+
+test('what the command has made of the terminal hides nothing of the question', { skip }, async (t) => {
+  // Written invisibly, into a title that never ends, and in another character set; nothing that was written before stands below it.
+  const { stdout } = await world(t).run(`printf '\\033[8m\\033(0\\016\\033[1;2r\\033]0;'; ${CALL}`, { around: inTerminal([ASKED, 'r\n']) });
+  const reset = stdout.slice(stdout.indexOf('\x1b]0;') + 4, stdout.indexOf('sallyport: '));
+  for (const sequence of ['\x18', '\x1b\\', '\x1b[!p', '\x1b[0m', '\x1b(B\x0f', '\x1b[J'])
+    assert.ok(reset.includes(sequence), JSON.stringify(reset));
 });
 
 test('the command that reads the terminal loses nothing of it, and has it as it was', { skip }, async (t) => {

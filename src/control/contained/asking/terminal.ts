@@ -3,18 +3,22 @@
  * Ctrl-Z, and the terminal is put into its usual mode and back. Where the run is not in the terminal's foreground, as the command has jobs of its own there, nothing
  * is asked at it.
  */
-import { execFile } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
-import { promisify } from 'node:util';
 import { printableLine } from '../../../lib/printable.ts';
 import { table } from '../../../lib/table.ts';
 import { isForeground } from '../../../sandbox/signals.ts';
+import { usualMode } from '../../../sandbox/terminal-mode.ts';
 import type { Decision, Question } from './questions.ts';
 
 const TERMINAL = '/dev/tty';
 /** What was typed before it was asked is no answer to it: input that comes within this time, ms, was there. */
 const TYPED_AHEAD_MS = 50;
+/**
+ * What the command has written may hide what is written after it. Ends a sequence that has no end (CAN, ST); then colours, margins, character sets and the like are
+ * as at first (DECSTR, SGR, G0), and what stands below is erased (ED).
+ */
+const FRESH = '\x18\x1b\\\x1b[!p\x1b[0m\x1b(B\x0f\r\n\x1b[J';
 const UNITS: Readonly<Record<string, number | undefined>> = table({ s: 1000, m: 60_000, h: 3_600_000 });
 
 export interface TerminalOptions {
@@ -39,6 +43,7 @@ export function hasTerminal(): boolean {
 /** Resolves with what was decided; undefined where the question was withdrawn, or the terminal went away. */
 export async function askAtTerminal(question: Question, signal: AbortSignal, options: TerminalOptions): Promise<Decision | undefined> {
   if (!isForeground()) return elsewhere(question, signal, options);
+  const terminal = openSync(TERMINAL, 'r+');
   let goOn = options.pause();
   // The shell's `fg` continues all of the job.
   const continued = () => {
@@ -46,13 +51,14 @@ export async function askAtTerminal(question: Question, signal: AbortSignal, opt
     goOn = options.pause();
   };
   process.on('SIGCONT', continued);
-  const mode = (await stty('-g')).trim();
+  let putBack = () => {};
   try {
-    await stty('sane');
+    putBack = usualMode(terminal);
     return await answerTo(question, signal, options);
   } finally {
     process.off('SIGCONT', continued);
-    await stty(mode).catch(() => undefined);
+    putBack();
+    closeSync(terminal);
     goOn();
   }
 }
@@ -99,7 +105,7 @@ function questionText({ host, ports, by }: Question, { canGrant, timeoutMs }: Te
   const who = by ? `${by.command} (pid ${by.pid})` : 'the command';
   const forTime = canGrant ? 'a time such as 1h to allow it for so long, as a grant; ' : '';
   return (
-    `\nsallyport: ${printableLine(`${who} calls ${host}:${ports.join()}`)}, which nothing allows\n` +
+    `${FRESH}sallyport: ${printableLine(`${who} calls ${host}:${ports.join()}`)}, which nothing allows\n` +
     `sallyport: r to allow it for this run; ${forTime}d to deny it (refused after ${timeoutMs / 1000} s): `
   );
 }
@@ -155,8 +161,4 @@ class Lines {
     this.#stream.destroy();
     this.#wake();
   }
-}
-
-async function stty(mode: string): Promise<string> {
-  return (await promisify(execFile)('stty', ['-F', TERMINAL, mode])).stdout;
 }
