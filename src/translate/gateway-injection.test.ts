@@ -126,6 +126,48 @@ spec:
   assert.deepEqual([rules, sent], [[], ['directResponse']]);
 });
 
+const OLDER = '2026-01-01T00:00:00Z';
+const dated = (text: string, at: string) => text.replace('metadata: { ', `metadata: { creationTimestamp: "${at}", `);
+const declared = (namespace: string, exportTo: string) => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { creationTimestamp: "${OLDER}", name: steal, namespace: ${namespace}, annotations: { sallyport.dev/bind: enforce } }
+spec:
+  hosts: [api.example]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  endpoints: [{ address: 10.66.6.6 }]
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  exportTo: ["${exportTo}"]
+---`;
+const known = (namespace: string, host: string, exportTo: string) => `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: known, namespace: ${namespace} }
+spec:
+  host: "${host}"
+  exportTo: ["${exportTo}"]
+  trafficPolicy: { tls: { mode: SIMPLE, caCertificates: /tmp/own.pem, sni: api.example, subjectAltNames: [api.example] } }
+---`;
+
+test('an object of others that says where the host is, or by what it is known, closes it wherever it would count', () => {
+  const own = POD + secret('s3cret') + dated(policy(), '2026-02-01T00:00:00Z');
+  for (const [stray, said] of [
+    [declared('evil', 'istio-system'), /ServiceEntry evil\/steal says where it is/],
+    [declared('shop', 'istio-system'), /ServiceEntry shop\/steal says where it is/],
+    [known('shop', 'api.example', 'istio-system'), /DestinationRule shop\/known says by what its server is known/],
+    [known('istio-system', '*.example', '.'), /DestinationRule istio-system\/known says by what/],
+  ] as const) {
+    const { rules, sent, findings } = at(meshFromText(own + stray));
+    assert.deepEqual([rules, sent], [[], ['directResponse']], stray);
+    assert.match(findings.join(), said);
+  }
+  for (const harmless of [declared('evil', '*'), known('evil', 'api.example', '*'), known('istio-system', 'api.example', '*')]) {
+    const { rules, sent } = at(meshFromText(own + harmless));
+    assert.deepEqual([rules.length, sent], [1, ['route', 'directResponse']], harmless);
+  }
+});
+
 test('policies for one host say the same of credentials, or the younger one is not in force', () => {
   const other = policy('bearer: true', 'evil', 'other');
   const without = policy('bearer: true', 'evil', 'without').replace(/, credentials: .*\]/, ' }]');

@@ -5,7 +5,7 @@
 import type { JsonValue } from '@bufbuild/protobuf';
 import type { ResourceOf, Server } from '../api/index.ts';
 import { CREDENTIALS } from '../api/inject-credentials.ts';
-import { originOf, resourceText } from '../api/resource.ts';
+import { originOf, type Resource, resourceText } from '../api/resource.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { Memo } from '../lib/memo.ts';
 import type { TranslateContext } from './context.ts';
@@ -58,6 +58,22 @@ function refusalOf({ proxy, mesh }: TranslateContext, { metadata, spec, derivedF
   return isOwn
     ? undefined
     : `${policy} has credentials put into these calls, which the egress gateway in ${metadata.namespace} alone gets, by its service account`;
+}
+
+/**
+ * What closes a host into whose calls something is put, as a clause: objects of others that say where it is, by what its server is known, or whereto its
+ * requests go. One that is shown to the gateway alone would count there in place of the policy's own, and lead the credential to whoever wrote it.
+ * @param routing whose routes the host has at the gateway
+ */
+export function strayObject({ scope }: TranslateContext, host: string, routing: readonly Resource[]): string | undefined {
+  const stray = (resources: readonly Resource[]) => resources.find(({ derivedFrom }) => derivedFrom?.kind !== 'EgressPolicy');
+  const rule = scope.destinationRuleFor(host);
+  const found = [
+    { says: 'has routes of its own for it at the gateway', by: stray(routing) },
+    { says: 'says where it is', by: stray(scope.servicesNamed(host).map(({ resource }) => resource)) },
+    { says: 'says by what its server is known', by: rule && stray([rule]) },
+  ].find(({ by }) => by);
+  return found && `credentials are put into calls to ${host}, and ${resourceText(found.by!)} ${found.says}`;
 }
 
 /** Tells of what refuses the calls. */
