@@ -184,7 +184,7 @@ test('what could not be kept from the workload is refused where it is written', 
   for (const [text, said] of [
     [policy().replace('through: gateway', 'through: direct'), /write through: gateway/],
     [policy().replace('originate: true', 'originate: false'), /write tls: { originate: true }/],
-    [policy('bearer: true', 'shop', 'pays', 'bind: audit'), /need bind: enforce/],
+    [policy('bearer: true', 'shop', 'pays', 'bind: audit'), /needs bind: enforce/],
     [policy('header: host'), /the header host is not a place/],
     [policy('bearer: true, query: key'), /say once where it goes/],
     [policy().replace('name: api,', 'name: other/api,'), /is no name of a Secret/],
@@ -202,6 +202,6 @@ test('no documents are written for a policy with credentials, which Istio would 
   assert.deepEqual(documents, []);
   assert.match(
     findings.map(({ code, message }) => `${code} ${message}`).join(),
-    /^SP0018 its credentials are put in where Sallyport reads/,
+    /^SP0018 what it has of Secrets is used where Sallyport reads/,
   );
 });

@@ -127,7 +127,7 @@ function injectsOf(context: TranslateContext, [first]: readonly GatewayServer[],
   const { host } = claims[0]!;
   const injection = injectionAt(context, gateway, server);
   if (!injection) return undefined;
-  const stray = injection.refusal ?? strayObject(context, host, routingOf(claims));
+  const stray = injection.refusal ?? strayObject(context, injection, host, routingOf(claims));
   // The other was told of where the listener was made.
   if (stray !== undefined && injection.refusal === undefined) reportRefusedInjection(context, gateway, stray);
   return { injection, bind: bindingFor(context.scope.serviceFor(host), context.mesh.config), refusal: stray };
