@@ -15,6 +15,7 @@ export function secretRules({ metadata, spec }: Policy, destination: EgressDesti
     return {
       name: secretValueName(secretValue(metadata.namespace, from.secret)),
       ...(sigv4 ? { sigv4: { region: sigv4.region, service: sigv4.service, unsigned: true } } : placeOf(credential)),
+      policy: true,
       ...(from.oauth2 && { token: tokenOf(from.oauth2, spec) }),
       ...concerning(credential, destination),
     };

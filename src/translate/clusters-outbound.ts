@@ -388,6 +388,7 @@ function clusterMetadata(target: Target, refusal?: string): Cluster['metadata'] 
     reach: reachOf(target),
     // The SNI of these is the mesh's own.
     bind: sniDnat ? undefined : bindingFor(service, settings.config, port),
+    policy: isOfPolicies(target),
     service: countedService(settings.config, service.hostname, name, namespace),
     istio: {
       services: [{ host: service.hostname, name, namespace }],
@@ -397,4 +398,11 @@ function clusterMetadata(target: Target, refusal?: string): Cluster['metadata'] 
       ...(subset ? { subset: subset.name } : {}),
     },
   });
+}
+
+/** Whether credentials of EgressPolicies may go there: nothing else says where the host is, and by what its server is known. */
+function isOfPolicies({ service, rule, policy }: Target): boolean {
+  const mode = policy.tls?.mode;
+  if (mode !== 'SIMPLE' && mode !== 'MUTUAL') return false;
+  return [service.resource, rule].every((resource) => resource?.derivedFrom?.kind === 'EgressPolicy');
 }

@@ -64,8 +64,8 @@ function refusalOf(context: TranslateContext, gateway: Gateway): string | undefi
   const policy = resourceText(gateway.derivedFrom!);
   if (context.proxy.injects === false)
     return (
-      `${policy} has credentials put into these calls, and Envoy cannot as it is stated: its injector knows no placeholder, methods or paths, takes ` +
-      'redirects and other answers that repeat the value as they are, and looks at no TLS. Run the gateway on the embedded engine'
+      `${policy} has credentials put into these calls, and Envoy cannot as it is stated: its injector knows no placeholder, methods or paths, writes ` +
+      'into the head that access logs and filters read, takes redirects and other answers that repeat the value as they are, and looks at no TLS. Run the gateway on the embedded engine'
     );
   return isOwnGateway(context, gateway)
     ? undefined

@@ -46,7 +46,7 @@ export class CredentialsFilter implements HttpFilter {
     const { rules, host } = found;
     const texts = rules.map((rule) => `puts ${whatIs(rule)} into ${placeText(rule)} as the request leaves for ${host}`);
     const values = rules.map((rule) => ({ name: rule.name, lacking: lackingReply(rule, host) }));
-    return { ...PASS, injects: { host, texts, values } };
+    return { ...PASS, injects: { host, policy: rules.some(({ policy }) => policy), texts, values } };
   }
 
   run(stream: FilterStream): FilterStatus {
@@ -107,7 +107,7 @@ function gather(stream: FilterStream, rules: readonly CredentialRule[], host: st
         return;
       }
       payloadFor(stream, rule, (payload) => {
-        injected.push({ rule, value, host, ...(payload !== undefined && { payload }) });
+        injected.push({ rule, value, host, policy: rule.policy, ...(payload !== undefined && { payload }) });
         status = next();
       });
     });

@@ -78,6 +78,8 @@ export interface Undecided {
 export interface Injects {
   /** For which it is, and no other. */
   readonly host: string;
+  /** Some of it goes by clusters of EgressPolicies alone. */
+  readonly policy: boolean;
   /** What goes where, as clauses. */
   readonly texts: readonly string[];
   /** Each credential by the name of its rule, with the answer where its value can not be had. */

@@ -7,6 +7,7 @@ import { TOKEN_TIMEOUT_MS, type TokenClient, tokenIn, tokenRequest } from '../..
 import type { Redacted } from '../../lib/redacted.ts';
 import { failed, type Obtained, remembered } from '../../lib/remembered.ts';
 import { bindingOf } from '../../xds/match/binding.ts';
+import { isOfPolicies } from '../../xds/match/credentials.ts';
 import { verifiesServer } from '../../xds/match/verified-tls.ts';
 import type { Ask } from '../listener/guard.ts';
 import type { Log } from '../log.ts';
@@ -85,6 +86,7 @@ function endpointProblem({ cluster: name, endpoint }: TokenSettings, clusters: C
   const { hostname } = new URL(endpoint);
   const binding = bindingOf(cluster.config.metadata);
   if (binding?.mode !== 'enforce' || binding.hosts.length !== 1 || binding.hosts[0] !== hostname) return `is not where ${name} leads`;
+  if (!isOfPolicies(cluster.config.metadata)) return 'is where something else than an EgressPolicy says';
   return verifiesServer(cluster.config, hostname) ? undefined : 'is asked in TLS alone that verifies whose server it is';
 }
 

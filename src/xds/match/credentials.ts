@@ -19,6 +19,8 @@ export interface CredentialRule {
   readonly user: string;
   /** Of a signature (AWS Signature Version 4): what it is for, and whether bodies may be left unsigned, as they leave in TLS. */
   readonly signing: { readonly region: string; readonly service: string; readonly unsigned: boolean } | undefined;
+  /** It goes by clusters of EgressPolicies alone, in TLS wherever they lead. */
+  readonly policy: boolean;
   /** The value is an access token that is asked for. */
   readonly token: TokenSettings | undefined;
   /** What stands for the value in requests of the client; undefined: nothing does. */
@@ -34,6 +36,11 @@ type Read = readonly CredentialRule[] | 'broken';
 
 const NONE: readonly CredentialRule[] = [];
 const known = new WeakMap<Metadata, Read>();
+
+/** Whether EgressPolicies alone say where a cluster leads, and that TLS does. */
+export function isOfPolicies(metadata: Metadata | undefined): boolean {
+  return metadata?.filterMetadata[SALLYPORT_METADATA]?.policy === true;
+}
 
 export function credentialRules(metadata: Metadata | undefined): Read {
   if (!metadata) return NONE;
@@ -58,14 +65,15 @@ const FIELD = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
 function readRule(json: JsonValue): CredentialRule | undefined {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined;
-  const { name, header, query, sigv4, token: asked, scheme = '', user = '', placeholder, methods = [], paths = [] } = json;
+  const { name, header, query, sigv4, token: asked, scheme = '', user = '', placeholder, methods = [], paths = [], policy = false } = json;
   if (typeof name !== 'string' || typeof user !== 'string' || !isTexts(methods) || !isTexts(paths)) return undefined;
+  if (typeof policy !== 'boolean') return undefined;
   if (scheme !== '' && scheme !== 'Bearer' && scheme !== 'Basic') return undefined;
   if (placeholder !== undefined && typeof placeholder !== 'string') return undefined;
   const signing = sigv4 === undefined ? undefined : readSigning(sigv4);
   const token = asked === undefined ? undefined : readToken(asked);
   if (asked !== undefined && (!token || signing)) return undefined;
-  const rest = { name, scheme, user, placeholder, methods, paths, signing, token } as const;
+  const rest = { name, scheme, user, placeholder, methods, paths, signing, token, policy } as const;
   if (sigv4 !== undefined)
     return signing && header === undefined && query === undefined && scheme === ''
       ? { ...rest, place: 'signature', key: 'authorization' }
