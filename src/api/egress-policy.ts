@@ -37,6 +37,11 @@ export const egressPolicy = object({
     originate: boolean(),
     /** Which port TLS goes to. */
     port: withDefault(port(), 443),
+    /** What the gateway shows to servers that ask for a certificate. */
+    clientCertificate: object({
+      /** A Secret of the policy's own namespace, of type `kubernetes.io/tls`. */
+      secret: required(object({ name: required(string({ minLength: 1, maxLength: 253 })) })),
+    }),
   }),
   /** A moment (RFC 3339) before which it allows nothing. */
   starts: string({ maxLength: 64 }),

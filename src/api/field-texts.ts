@@ -132,13 +132,22 @@ const TEXTS: Readonly<Partial<Record<Kind, Texts>>> = table<Texts>({
     'spec.to[].credentials[].bearer': 'The value as `authorization: Bearer`.',
     'spec.to[].credentials[].basic': 'The value as password of this user, in `authorization: Basic`.',
     'spec.to[].credentials[].query': 'The value as a parameter of the URL.',
-    'spec.to[].credentials[].from.secret': 'Name and key of a Secret in the policy’s own namespace.',
+    'spec.to[].credentials[].sigv4': 'The request is signed for this region and service of AWS, by the keys of the Secret.',
+    'spec.to[].credentials[].from.secret': 'A Secret in the policy’s own namespace, and what of it is the value.',
+    'spec.to[].credentials[].from.secret.key': 'Where the value stands.',
+    'spec.to[].credentials[].from.secret.keys':
+      'Of `sigv4`: accessKeyId, secretAccessKey and maybe sessionToken. Of `oauth2`: clientId and clientSecret.',
+    'spec.to[].credentials[].from.oauth2':
+      'The value is an access token (OAuth 2.0, client credentials) for which the gateway asks with the client of the Secret.',
+    'spec.to[].credentials[].from.oauth2.tokenEndpoint': 'An https URL at a destination of this policy.',
     'spec.to[].credentials[].placeholder': 'What the client may send in its place; with another value a request stays as it is.',
     'spec.through': 'The way out. Without: through the mesh’s forward proxy, if it has one, else directly.',
     'spec.proxy': '`HOST:PORT` of the ServiceEntry that is the forward proxy.',
     'spec.bind': 'What becomes of a call whose name, SNI, Host and address disagree. Without: `enforce`.',
     'spec.tls.originate': 'The application speaks plain HTTP, and TLS leaves.',
     'spec.tls.port': 'Which port TLS goes to.',
+    'spec.tls.clientCertificate':
+      'What the egress gateway shows to servers that ask for a certificate: a Secret of type kubernetes.io/tls.',
     'spec.starts': 'A moment (RFC 3339) before which it allows nothing.',
     'spec.expires': 'A moment (RFC 3339), or a day, in UTC, which is the last one.',
     'spec.reason': 'Why it is allowed.',

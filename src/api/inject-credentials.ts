@@ -10,18 +10,25 @@ export const INTERCEPT = 'sallyport.dev/intercept';
 const file = () => string({ minLength: 1, maxLength: 4096 });
 const variable = () => string({ pattern: /^[A-Za-z_][A-Za-z0-9_]*$/, maxLength: 256 });
 
-/** An access token by OAuth 2.0's client credentials (RFC 6749 §4.4), asked for by this program: the command need not be allowed the server. */
-const oauth2 = object({
-  /** An https URL; http on this machine's loopback alone. */
-  tokenEndpoint: required(string({ minLength: 1, maxLength: 2048 })),
-  clientId: required(string({ pattern: /^[\x20-\x7e]+$/, maxLength: 1024 })),
-  /** One of `file` and `environment`. */
-  clientSecret: required(object({ file: file(), environment: variable() })),
+/** An https URL; of a list http on this machine's loopback, too. */
+const tokenEndpoint = () => required(string({ minLength: 1, maxLength: 2048 }));
+
+/** What of a request for a token is not who the client is. */
+const tokenRequest = {
   scopes: list(string({ pattern: /^[\x21\x23-\x5b\x5d-\x7e]+$/, maxLength: 1024 }), { maxItems: 100 }),
   /** What the server wants besides, as `audience` or `resource`. */
   parameters: map(string({ maxLength: 4096 }), { maxProperties: 20 }),
   /** Whether client and secret stand in `authorization` (the default) or in the body. */
   authentication: enumeration('basic', 'body'),
+};
+
+/** An access token by OAuth 2.0's client credentials (RFC 6749 §4.4), asked for by this program: the command need not be allowed the server. */
+const oauth2 = object({
+  tokenEndpoint: tokenEndpoint(),
+  clientId: required(string({ pattern: /^[\x20-\x7e]+$/, maxLength: 1024 })),
+  /** One of `file` and `environment`. */
+  clientSecret: required(object({ file: file(), environment: variable() })),
+  ...tokenRequest,
   /** A file with the CAs that the server is verified by. Without: those of the system. */
   ca: file(),
 });
@@ -70,18 +77,33 @@ export const credential = object({
 });
 export type Credential = Infer<typeof credential>;
 
-/** Of an EgressPolicy: one of `header`, `bearer`, `basic` and `query` says where it goes. */
+const secretKey = () => string({ pattern: /^[-._a-zA-Z0-9]+$/, maxLength: 253 });
+
+/** A Secret of the policy's own namespace, and what of it is the value: one `key`, or several. */
+const secretSource = object({
+  name: required(string({ minLength: 1, maxLength: 253 })),
+  key: secretKey(),
+  /** Of `sigv4` the first two or three, of `oauth2` the others. */
+  keys: object({
+    accessKeyId: secretKey(),
+    secretAccessKey: secretKey(),
+    sessionToken: secretKey(),
+    clientId: secretKey(),
+    clientSecret: secretKey(),
+  }),
+});
+export type SecretSource = Infer<typeof secretSource>;
+
+/** Of an EgressPolicy: one of `header`, `bearer`, `basic`, `query` and `sigv4` says where it goes. */
 const secretCredential = object({
   ...place,
+  /** The request is signed (AWS Signature Version 4) by the keys of the Secret. */
+  sigv4: object({ region: scope(), service: scope() }),
   from: required(
     object({
-      /** A Secret of the policy's own namespace. */
-      secret: required(
-        object({
-          name: required(string({ minLength: 1, maxLength: 253 })),
-          key: required(string({ pattern: /^[-._a-zA-Z0-9]+$/, maxLength: 253 })),
-        }),
-      ),
+      secret: required(secretSource),
+      /** The value is an access token, for which the gateway asks with the client of the Secret, at a destination of the policy itself. */
+      oauth2: object({ tokenEndpoint: tokenEndpoint(), ...tokenRequest }),
     }),
   ),
   placeholder: placeholder(),
@@ -113,10 +135,43 @@ const FRAMING =
   /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|proxy-.*|x-forwarded-.*|x-envoy-.*)$/;
 
 /** What is wrong with where a credential goes, or undefined. @param signing whether it is what requests are signed with */
-export function placeProblem({ header, bearer, basic, query }: Place, signing = false): string | undefined {
+export function placeProblem({ header, bearer, basic, query }: Place, signing: boolean): string | undefined {
   const places = [header !== undefined, bearer, basic !== undefined, query !== undefined, signing].filter(Boolean).length;
-  if (places !== 1) return 'say once where it goes: header, bearer, basic or query, or of a list sigv4';
+  if (places !== 1) return 'say once where it goes: header, bearer, basic, query or sigv4';
   return header !== undefined && FRAMING.test(header.toLowerCase()) ? `the header ${header} is not a place for a credential` : undefined;
 }
 
 type Place = Pick<SecretCredential, 'header' | 'bearer' | 'basic' | 'query'>;
+
+/** Parameters that are the request's own. */
+const OWN_PARAMETERS = ['grant_type', 'scope', 'client_id', 'client_secret', 'client_assertion', 'client_assertion_type'];
+
+/** What is wrong with the parameters of a request for a token, or undefined. */
+export function parametersProblem(parameters: Readonly<Record<string, string>>): string | undefined {
+  const own = Object.keys(parameters).find((name) => OWN_PARAMETERS.includes(name));
+  return own === undefined ? undefined : `from.oauth2.parameters: ${own} is not one of them: it says itself what the other fields say`;
+}
+
+/** Where the value of a credential is: a key of a Secret, or several that are fields of one value. */
+export interface SecretValue {
+  readonly namespace: string;
+  readonly name: string;
+  readonly keys: string | readonly (readonly [field: string, key: string])[];
+}
+
+export function secretValue(namespace: string, { name, key, keys }: SecretSource): SecretValue {
+  if (key !== undefined) return { namespace, name, keys: key };
+  const fields = Object.entries(keys ?? {}).flatMap(([field, each]) => (each === undefined ? [] : [[field, each] as const]));
+  return { namespace, name, keys: fields.sort(([a], [b]) => (a < b ? -1 : 1)) };
+}
+
+/** As values are asked for by name: `NAMESPACE/NAME/KEY`, or `NAMESPACE/NAME/FIELD=KEY,…`. */
+export function secretValueName({ namespace, name, keys }: SecretValue): string {
+  return `${namespace}/${name}/${typeof keys === 'string' ? keys : keys.map((pair) => pair.join('=')).join()}`;
+}
+
+export function namedSecretValue(text: string): SecretValue {
+  const [namespace = '', name = '', keys = ''] = text.split('/');
+  if (!keys.includes('=')) return { namespace, name, keys };
+  return { namespace, name, keys: keys.split(',').map((pair) => pair.split('=') as [string, string]) };
+}

@@ -13,7 +13,7 @@ function ruleOf(json: object): CredentialRule {
 }
 
 function injected(json: object, value = 's3cret'): Injected {
-  return { rule: ruleOf(json), value: new Redacted(Buffer.from(value)), host: 'api.example' };
+  return { rule: ruleOf(json), value: new Redacted(Buffer.from(value)), host: 'api.example', policy: false };
 }
 
 const message = (path: string, ...flat: string[]) => ({ method: 'GET', authority: 'api.example', path, headers: new HeaderMap(flat) });

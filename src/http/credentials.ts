@@ -5,7 +5,7 @@ import type { Redacted } from '../lib/redacted.ts';
 import { isNear } from '../lib/special-address.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { bindingOf } from '../xds/match/binding.ts';
-import type { CredentialRule } from '../xds/match/credentials.ts';
+import { type CredentialRule, isOfPolicies } from '../xds/match/credentials.ts';
 import { verifiesServer } from '../xds/match/verified-tls.ts';
 import type { Head } from './head.ts';
 import type { HeaderMap } from './header-map.ts';
@@ -23,6 +23,8 @@ export interface Injected extends Destined {
 export interface Destined {
   /** The host that it is for, and no other. */
   readonly host: string;
+  /** As its rule has it. */
+  readonly policy: boolean;
 }
 
 /** What of a request decides, and what changes. */
@@ -172,13 +174,16 @@ const HIDDEN = '[credential]';
 export function clusterRefusal(injected: readonly Destined[], cluster: Cluster): string | undefined {
   const binding = bindingOf(cluster.metadata);
   const stray = injected.find(({ host }) => binding?.mode !== 'enforce' || binding.hosts.length !== 1 || binding.hosts[0] !== host);
-  return stray && `the request is led to another destination than ${stray.host}, which its credential is for`;
+  if (stray) return `the request is led to another destination than ${stray.host}, which its credential is for`;
+  const unowned = injected.find(({ policy }) => policy && !isOfPolicies(cluster.metadata));
+  return unowned && `something else than an EgressPolicy says where ${unowned.host} is, or by what it is known`;
 }
 
 /** Why the credentials may not go to an address of a cluster: they leave this machine and its network by TLS alone that has shown whose server it is. */
 export function addressRefusal(injected: readonly Destined[], cluster: Cluster, ip: string): string | undefined {
-  const open = injected.find(({ host }) => !verifiesServer(cluster, host));
-  if (!open || leadsNear(ip)) return undefined;
+  const exposed = injected.filter(({ host }) => !verifiesServer(cluster, host));
+  const open = exposed.find(({ policy }) => policy) ?? exposed[0];
+  if (!open || (leadsNear(ip) && !open.policy)) return undefined;
   return `a credential goes to ${ip} by verified TLS alone, and calls to ${open.host} are not: write tls.originate or tls.intercept`;
 }
 

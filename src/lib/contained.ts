@@ -1,5 +1,6 @@
 /** What a proxy has to do with a command that is contained: which sockets it accepts on, and what it tells of the calls. */
 
+import type { TokenForm } from './oauth2.ts';
 import type { Redacted } from './redacted.ts';
 
 /** What Node has a socket in, as it comes from another process: `listen` of a server and `bind` of a datagram socket take it. */
@@ -21,10 +22,24 @@ export interface SigningKeys {
   readonly sessionToken?: string;
 }
 
+/** A request for an access token: what is asked, and where. */
+export interface TokenSettings extends TokenForm {
+  /** An https URL. */
+  readonly endpoint: string;
+  /** The cluster that leads to its host. */
+  readonly cluster: string;
+}
+
+export interface AskedCredential {
+  readonly name: string;
+  /** The value of this name is a client (`TokenClient` in JSON), and what is asked for a token that it gets. */
+  readonly token?: TokenSettings | undefined;
+}
+
 /** Who holds the values of credentials. */
 export interface CredentialSource {
   /** `done` is called once, possibly before this returns. Undefined: it can't be had for this host, and the reason has been logged. */
-  get(name: string, host: string, done: (value: Redacted | undefined) => void): void;
+  get(credential: AskedCredential, host: string, done: (value: Redacted | undefined) => void): void;
 }
 
 /** Makes certificates by which a proxy stands in for hosts towards its client. */

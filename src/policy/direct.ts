@@ -7,7 +7,7 @@ import { THROUGH } from '../api/through.ts';
 import { isShortName } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
 import { REFUSED } from '../lib/refused-host.ts';
-import type { HostPlan, Made, PortPlan } from './plan.ts';
+import type { ClientCertificate, HostPlan, Made, PortPlan, SecretCertificate } from './plan.ts';
 import { byCaller, isRestricted, type MadeRoute, narrowed, refusal, whyRefused } from './routes.ts';
 
 /** Where calls to a port that a rule allows lead to, from the sidecar; undefined: to the host itself. */
@@ -147,11 +147,17 @@ function destinationRule({ host, name, namespace, ports, exportTo }: HostPlan): 
     port: { number: port },
     tls: {
       ...tls,
-      ...(certificate && { mode: 'MUTUAL', clientCertificate: certificate.chain, privateKey: certificate.key }),
+      ...(certificate && { mode: 'MUTUAL', ...shown(certificate) }),
       ...(ca !== undefined && { caCertificates: ca }),
     },
   }));
   return [
     { kind: 'DestinationRule', name, namespace, spec: { host, trafficPolicy: { portLevelSettings }, ...(exportTo && { exportTo }) } },
   ];
+}
+
+/** Of a Secret nothing but the certificate and its key: what is in it beside them verifies no server. */
+function shown(certificate: ClientCertificate | SecretCertificate): object {
+  if ('chain' in certificate) return { clientCertificate: certificate.chain, privateKey: certificate.key };
+  return { credentialName: `kubernetes-gateway://${certificate.secret}`, caCertificates: 'system' };
 }

@@ -4,9 +4,9 @@ import type { BindMode } from '../api/bind.ts';
 import { type EgressPolicy, endOf } from '../api/egress-policy.ts';
 import type { ResourceOf } from '../api/index.ts';
 import { hostCovers, plainHost } from '../lib/hostname.ts';
-import { secretRules } from './injection.ts';
 import type { Caller, Protocol, Requests } from './plan.ts';
 import { portsOf } from './ports.ts';
+import { clientCertificate, secretRules } from './secrets.ts';
 
 export type Policy = ResourceOf<'EgressPolicy'>;
 
@@ -15,6 +15,8 @@ export interface Manner {
   readonly protocol: Protocol;
   readonly through: 'direct' | 'gateway';
   readonly originate: number | undefined;
+  /** What the gateway shows to servers that ask: `NAMESPACE/NAME` of a Secret. */
+  readonly certificate: string | undefined;
   readonly bind: BindMode | undefined;
   /** The forward proxy that is asked, `host:port`; `direct`: none, and not the mesh's either. */
   readonly proxy: string | undefined;
@@ -56,7 +58,7 @@ export function entriesOf(policy: Policy): Entry[] {
     destination.hosts.flatMap((written) => {
       const host = plainHost(written);
       const stated = tls?.originate ? { ...destination, protocol: 'HTTP' as const } : destination;
-      const credentials = secretRules(policy.metadata.namespace, destination);
+      const credentials = secretRules(policy, destination);
       return portsOf(host, stated).map(({ port, protocol, only }) => ({
         policy,
         host,
@@ -64,6 +66,7 @@ export function entriesOf(policy: Policy): Entry[] {
         protocol,
         through: through === 'gateway' ? ('gateway' as const) : ('direct' as const),
         originate: tls?.originate ? tls.port : undefined,
+        certificate: clientCertificate(policy),
         bind: bind ?? 'enforce',
         proxy: through === 'direct' ? through : proxy,
         callers,
@@ -84,6 +87,8 @@ export function disagreement(one: Entry, other: Entry): string | undefined {
   if (one.protocol !== other.protocol) return `protocol ${other.protocol} there, ${one.protocol} here`;
   if (one.through !== other.through) return `through ${other.through} there, ${one.through} here`;
   if (one.originate !== other.originate) return `tls ${tlsText(other)} there, ${tlsText(one)} here`;
+  if (one.certificate !== other.certificate)
+    return `client certificate ${other.certificate ?? 'unset'} there, ${one.certificate ?? 'unset'} here`;
   if (one.policy !== other.policy && JSON.stringify(one.credentials) !== JSON.stringify(other.credentials))
     return `credentials ${credentialsText(other)} there, ${credentialsText(one)} here: what is put into calls to a host goes into those of all its callers`;
   if (one.through === 'gateway' && isByIdentity(one) !== isByIdentity(other) && (isByLabels(one) || isByLabels(other)))

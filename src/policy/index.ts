@@ -10,9 +10,9 @@ import { REFUSED } from '../lib/refused-host.ts';
 import { keepContent } from '../lib/same.ts';
 import { endOfPolicy, type Policy, startOfPolicy } from './entries.ts';
 import { gatewayObjects, hostObjects, leadsToGateway } from './gateway.ts';
-import { secretValues } from './injection.ts';
 import type { Made } from './plan.ts';
 import { endText, type Plans, plansOf } from './plans.ts';
+import { clientCertificate, secretValues } from './secrets.ts';
 
 export interface PolicyObjects {
   readonly resources: readonly ResourceOf<Kind>[];
@@ -49,14 +49,14 @@ function resourcesOf(plans: Plans): ResourceOf<Kind>[] {
 }
 
 /**
- * The documents that stand for the policies, and what is wrong with those that none stands for: what has credentials put in none does, as calls would leave
- * without them. @param now ms since the epoch
+ * The documents that stand for the policies, and what is wrong with those that none stands for: what has something of Secrets none does, as calls would leave
+ * without it. @param now ms since the epoch
  */
 export function policyDocuments(
   policies: readonly Policy[],
   now: number,
 ): { readonly documents: readonly object[]; readonly findings: readonly Finding[] } {
-  const injecting = policies.filter((policy) => secretValues(policy).length > 0);
+  const injecting = policies.filter((policy) => secretValues(policy).length > 0 || clientCertificate(policy) !== undefined);
   const found = plansOf(
     policies.filter((policy) => !injecting.includes(policy)),
     now,
@@ -127,7 +127,7 @@ function findingsOf({ problems, ended }: Plans): Finding[] {
 
 function unwritten(policy: Policy): Finding {
   const why =
-    "its credentials are put in where Sallyport reads the policy itself: no objects of Istio's API stand for it, so none are written.";
+    "what it has of Secrets is used where Sallyport reads the policy itself: no objects of Istio's API stand for it, so none are written.";
   return finding('SP0018', policy, ['spec', 'to'], why);
 }
 

@@ -1,8 +1,6 @@
 /** Entries of a list whose calls get credentials, and whose TLS the proxy originates or sees through: what is wrong with them, and what they stand for. Pure. */
 import type { AllowListEntry } from '../api/allow-list.ts';
-import type { EgressDestination } from '../api/egress-policy.ts';
-import type { ResourceOf } from '../api/index.ts';
-import { type Credential, placeProblem, type SecretCredential } from '../api/inject-credentials.ts';
+import { type Credential, parametersProblem, placeProblem, type SecretCredential } from '../api/inject-credentials.ts';
 import { isShortName, isWildcard } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
 import { isLoopbackAddress } from '../lib/socket-address.ts';
@@ -97,9 +95,6 @@ function sourceProblem(from: Credential['from']): string | undefined {
 
 type OAuth2 = NonNullable<Credential['from']['oauth2']>;
 
-/** Parameters that are the request's own. */
-const OWN_PARAMETERS = ['grant_type', 'scope', 'client_id', 'client_secret', 'client_assertion', 'client_assertion_type'];
-
 function oauth2Problem({ tokenEndpoint, clientSecret, parameters }: OAuth2): string | undefined {
   const url = URL.canParse(tokenEndpoint) ? new URL(tokenEndpoint) : undefined;
   if (url?.username !== '' || url.password !== '' || tokenEndpoint.includes('#'))
@@ -109,8 +104,7 @@ function oauth2Problem({ tokenEndpoint, clientSecret, parameters }: OAuth2): str
     return 'from.oauth2.tokenEndpoint: the secret goes there, and over https alone: write https://HOST/PATH';
   if ((clientSecret.file === undefined) === (clientSecret.environment === undefined))
     return 'from.oauth2.clientSecret: say once where it comes from: file or environment';
-  const own = Object.keys(parameters).find((name) => OWN_PARAMETERS.includes(name));
-  return own === undefined ? undefined : `from.oauth2.parameters: ${own} is not one of them: it says itself what the other fields say`;
+  return parametersProblem(parameters);
 }
 
 /** The files that hold what nobody else may have, and the variables. */
@@ -148,25 +142,11 @@ export function injectionsOf(host: string, entry: AllowListEntry, first: number)
   });
 }
 
-/** What the gateway puts into requests of an EgressPolicy's entry, as the annotation has it. Each is called by its Secret: `NAMESPACE/NAME/KEY`. */
-export function secretRules(namespace: string, destination: EgressDestination): object[] {
-  return destination.credentials.map((credential) => {
-    const { name, key } = credential.from.secret;
-    return { name: `${namespace}/${name}/${key}`, ...placeOf(credential), ...concerning(credential, destination) };
-  });
-}
-
-/** `NAMESPACE/NAME/KEY` of the Secrets that a policy's credentials come from, each once. */
-export function secretValues({ metadata, spec }: ResourceOf<'EgressPolicy'>): string[] {
-  const secrets = spec.to.flatMap(({ credentials }) => credentials.map(({ from }) => from.secret));
-  return [...new Set(secrets.map(({ name, key }) => `${metadata.namespace}/${name}/${key}`))];
-}
-
 function signingOf({ region, service }: NonNullable<Credential['sigv4']>, { tls }: AllowListEntry) {
   return { sigv4: { region, service, ...((tls?.originate || tls?.intercept) && { unsigned: true }) } };
 }
 
-function placeOf({ header, query, bearer, basic }: SecretCredential | Credential): Readonly<Record<string, unknown>> {
+export function placeOf({ header, query, bearer, basic }: Place): Readonly<Record<string, unknown>> {
   return {
     ...(query === undefined ? { header: header?.toLowerCase() ?? 'authorization' } : { query }),
     ...(bearer && { scheme: 'Bearer' }),
@@ -174,8 +154,10 @@ function placeOf({ header, query, bearer, basic }: SecretCredential | Credential
   };
 }
 
+type Place = Pick<SecretCredential, 'header' | 'query' | 'bearer' | 'basic'>;
+
 /** The requests that get it. */
-function concerning({ placeholder }: Pick<Credential, 'placeholder'>, { methods, paths }: Requests) {
+export function concerning({ placeholder }: Pick<Credential, 'placeholder'>, { methods, paths }: Requests) {
   return {
     ...(placeholder !== undefined && { placeholder }),
     ...(methods.length > 0 && { methods }),

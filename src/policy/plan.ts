@@ -26,6 +26,11 @@ export interface ClientCertificate {
   readonly key: string;
 }
 
+/** Of a Secret, `NAMESPACE/NAME`. */
+export interface SecretCertificate {
+  readonly secret: string;
+}
+
 /** Requests by method and path; an empty list means any. A path that ends with `*` stands for whatever follows. */
 export interface Requests {
   readonly methods: readonly string[];
@@ -60,7 +65,7 @@ export interface PortPlan {
   readonly originate?: number | undefined;
   readonly intercept?: boolean | undefined;
   readonly ca?: string | undefined;
-  readonly certificate?: ClientCertificate | undefined;
+  readonly certificate?: ClientCertificate | SecretCertificate | undefined;
   /** What the gateway puts into its requests, as the annotation has it. */
   readonly credentials?: readonly object[];
   /** Without any, every call is refused. */

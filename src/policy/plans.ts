@@ -155,7 +155,11 @@ function planOf(host: string, live: readonly Entry[], over: readonly Entry[], ad
 function portPlan(host: string, port: number, live: readonly Entry[], over: readonly Entry[]): PortPlan {
   const { protocol } = live[0] ?? over[0]!;
   const rules = live.map(ruleOf);
-  if (live[0]) return { port, protocol, through: live[0].through, originate: live[0].originate, credentials: credentialsOf(live), rules };
+  if (live[0]) {
+    const { through, originate, certificate } = live[0];
+    const shown = certificate === undefined ? undefined : { secret: certificate };
+    return { port, protocol, through, originate, certificate: shown, credentials: credentialsOf(live), rules };
+  }
   const { policy } = over.toSorted((a, b) => endOfPolicy(b.policy.spec) - endOfPolicy(a.policy.spec))[0]!;
   const ended = `${host}:${port} was allowed by ${originText(originOf(policy))}, which ended at ${endText(policy)}`;
   return { port, protocol, through: 'direct', rules: [], ended };

@@ -1,9 +1,10 @@
 /** What EgressPolicies are to be told of themselves: their statuses in a cluster. Pure. */
 import { type Condition, conditionsFor } from '../api/condition.ts';
+import { secretValueName } from '../api/inject-credentials.ts';
 import type { Finding } from '../lib/finding.ts';
 import { endOfPolicy, entriesOf, type Policy, startOfPolicy } from './entries.ts';
-import { secretValues } from './injection.ts';
 import { endText, type Plans, plansOf } from './plans.ts';
+import { clientCertificate, secretValues } from './secrets.ts';
 
 /** One as the cluster has it: what of it is in force may be an earlier generation. */
 export interface PolicyObject {
@@ -19,14 +20,14 @@ export interface PolicyStatus<T extends PolicyObject> {
  * @param policies those that are valid, oldest first: of one that is not, the last version that was
  * @param errors of policies that are not valid
  * @param now ms since the epoch
- * @param missing why a credential can not be had, by `NAMESPACE/NAME/KEY` of a Secret; undefined where it can
+ * @param missing why something of a Secret can not be had; undefined where it can
  */
 export function policyStatuses<T extends PolicyObject>(
   objects: readonly T[],
   policies: readonly Policy[],
   errors: readonly Finding[],
   now: number,
-  missing: (value: string) => string | undefined = () => undefined,
+  missing: Missing = () => undefined,
 ): PolicyStatus<T>[] {
   const plans = plansOf(policies, now);
   return objects.map((object) => {
@@ -65,17 +66,28 @@ function conditionsOf(
 }
 
 /** In the words of the Kubernetes Gateway API; of a policy with credentials alone. */
-function resolved(policy: Policy, missing: (value: string) => string | undefined): Condition[] {
-  const values = secretValues(policy);
-  if (values.length === 0) return [];
-  const problems = values.flatMap((value) => missing(value) ?? []);
+function resolved(policy: Policy, missing: Missing): Condition[] {
+  const values = secretValues(policy).map(secretValueName);
+  const certificate = clientCertificate(policy);
+  const wanted: Wanted[] = values.map((name) => ({ what: 'value', name }));
+  if (certificate !== undefined) wanted.push({ what: 'certificate', name: certificate });
+  if (wanted.length === 0) return [];
+  const problems = wanted.flatMap((each) => missing(each) ?? []);
   const condition = conditionsFor(policy);
   return [
     problems.length > 0
       ? condition('ResolvedRefs', false, 'RefNotFound', problems.join('\n'))
-      : condition('ResolvedRefs', true, 'ResolvedRefs', `Its credentials are there: ${values.join(', ')}.`),
+      : condition('ResolvedRefs', true, 'ResolvedRefs', `Its credentials are there: ${wanted.map(({ name }) => name).join(', ')}.`),
   ];
 }
+
+/** What a policy has of Secrets: a value by its name, or a certificate of `NAMESPACE/NAME`. */
+export interface Wanted {
+  readonly what: 'value' | 'certificate';
+  readonly name: string;
+}
+
+type Missing = (wanted: Wanted) => string | undefined;
 
 type Make = ReturnType<typeof conditionsFor>;
 

@@ -9,6 +9,7 @@ import {
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { STATS_FILTER } from '../xds/istio-stats.ts';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
+import { withAccessTokens } from './http/access-tokens.ts';
 import { createHttpConnectionManager, type RouteSource } from './http/manager.ts';
 import { createHttpPools } from './http/pool/pools.ts';
 import { SideExchange } from './http/side-exchange.ts';
@@ -44,6 +45,8 @@ export interface HttpFactory {
 export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
   const pools = createHttpPools(deps.clusters, deps.now);
   const ask: Ask = (call, done) => new SideExchange({ clusters: deps.clusters, pools }, call, done).start();
+  const { clusters, now, log } = deps;
+  const credentials = deps.credentials && withAccessTokens({ values: deps.credentials, clusters, ask, now, log });
   const { registry, formatContext, spanTags } = deps.sinks;
   const tracers = new Tracers({ ask, registry, environment: formatContext.environment, always: spanTags });
   return {
@@ -59,7 +62,7 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
         timeOrigin: performance.timeOrigin,
         direction: context.direction,
         logger: { warn: (message) => deps.log('warn', message) },
-        credentials: deps.credentials,
+        credentials,
         admits: deps.admits,
         tokens: deps.tokens,
         tracer: (options) => tracers.tracer(options, context.direction),

@@ -52,7 +52,7 @@ export function forwardRequest(
   const refusedByBinding = held(hop, head, route, choice, reply);
   if (refusedByBinding) return refusedByBinding;
   const cluster = hop.injected === undefined ? undefined : hop.proxy.cluster(choice.cluster);
-  const stray = cluster && strayReply([{ host: hop.injected! }], cluster);
+  const stray = cluster && strayReply([hop.injected!], cluster);
   if (stray) {
     recorder.step('policy', '', String(stray.body), route.origins);
     recorder.cluster = choice.cluster;
@@ -131,9 +131,10 @@ function exposed(
   { endpoint, host }: UpstreamHost,
   reply: (refusal: LocalReply) => HopResult,
 ): HopResult | undefined {
-  if (injected === undefined || verifiesServer(cluster, injected)) return undefined;
-  if (!endpoint) return recorder.undecided(`credentials go out in plain to addresses near alone, and where ${host} leads is not known`);
-  const refusal = exposedReply([{ host: injected }], cluster, endpoint.ip);
+  if (injected === undefined || verifiesServer(cluster, injected.host)) return undefined;
+  if (!endpoint && !injected.policy)
+    return recorder.undecided(`credentials go out in plain to addresses near alone, and where ${host} leads is not known`);
+  const refusal = exposedReply([injected], cluster, endpoint?.ip ?? host);
   return refusal && reply(refusal);
 }
 

@@ -1,4 +1,5 @@
 /** What the parts that treat a call as HTTP share. */
+import type { Destined } from '../http/credentials.ts';
 import type { Head } from '../http/head.ts';
 import { HeaderMap } from '../http/header-map.ts';
 import { prepareResponse } from '../http/response.ts';
@@ -25,8 +26,8 @@ export interface HttpHop extends HopContext {
   readonly manager: Manager;
   /** The call as the second working of it has it: from elsewhere, where it stands for others. */
   readonly otherCall: Call;
-  /** The host for which the request gets credentials. */
-  readonly injected?: string | undefined;
+  /** Where the request may go with the credentials that it gets. */
+  readonly injected?: Destined | undefined;
 }
 
 /** What the connection manager and its filters do to every response, after the route. */

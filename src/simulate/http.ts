@@ -1,4 +1,5 @@
 /** What a connection manager does with a request: the data plane's own functions prepare it, match it and judge it by each filter. */
+import type { Destined } from '../http/credentials.ts';
 import { CodecError } from '../http/h1/error.ts';
 import { type Head, routeTls } from '../http/head.ts';
 import { type LocalReply, localReply, replyHeaders } from '../http/local-reply.ts';
@@ -138,7 +139,7 @@ function runFilters(hop: HttpHop, request: Valued, first: CompiledRoute | undefi
   const open = options.representative ? { hosts: route?.virtualHost.config.domains, peer: !knowsPeer(hop) } : undefined;
   const now = options.now ?? Number.NaN;
   let metadata: DynamicMetadata | undefined;
-  let injected: string | undefined;
+  let injected: Destined | undefined;
   for (const each of manager.unsimulated)
     recorder.step('policy', '', `filter ${each} is not simulated: it may answer, or change the request`);
   for (const filter of manager.filters) {
@@ -168,7 +169,7 @@ function runFilters(hop: HttpHop, request: Valued, first: CompiledRoute | undefi
       }
     }
     for (const text of injects?.texts ?? []) recorder.step('policy', '', text, route?.origins);
-    if (injects) injected = injects.host;
+    if (injects) injected = injects;
     const lacking = injects?.values.find(({ name }) => isEmptyValue(proxy.secret(credentialValueSecret(name))));
     if (lacking && !options.representative) {
       recorder.step('policy', '', `no Secret gives the value of credential ${lacking.name}`, route?.origins);

@@ -49,6 +49,7 @@ import type { Notes } from './notes.ts';
 import type { PeerModes } from './peer-authentication.ts';
 import { packed, toDuration } from './proto.ts';
 import { adsSource } from './secrets.ts';
+import { showsSecret } from './shown-certificates.ts';
 import { throughAssignment, throughTransport } from './through.ts';
 import { applyAutoSni, applyUpstreamTls } from './tls-context.ts';
 
@@ -61,6 +62,8 @@ export interface ClusterSettings {
   readonly dnsLookupFamily: Cluster_DnsLookupFamily;
   /** Undefined where proxies have no identities. */
   readonly peers: PeerModes | undefined;
+  /** Client certificates of EgressPolicies that this proxy does not show, and why, as a clause. */
+  readonly lackedCertificates: ReadonlyMap<string, string>;
 }
 
 /** One cluster's inputs. */
@@ -89,7 +92,7 @@ export function outboundCluster(target: Target, notes: Notes): Cluster | undefin
   const refusal = refusalOf(target);
   if (refusal) {
     const { level, reason, origin } = refusal;
-    notes.report({ code: 'SP1024', level, message: reason, origin: originOf(origin), position: origin.source.position() });
+    if (level) notes.report({ code: 'SP1024', level, message: reason, origin: originOf(origin), position: origin.source.position() });
     return refusing(cluster, target, reason);
   }
   const through = throughOfTarget(target);
@@ -151,6 +154,8 @@ function nameOf({ service, port, subset, sniDnat }: Target): string {
 }
 
 function refusalOf({ settings, service, port, rule, policy, sniDnat }: Target): Refusal | undefined {
+  const lacked = rule && showsSecret(rule, policy.tls) ? settings.lackedCertificates.get(policy.tls!.credentialName!) : undefined;
+  if (lacked !== undefined) return { reason: `${service.hostname}:${port.number}: ${lacked}`, level: 'Error', origin: rule! };
   const bound = bindingFor(service, settings.config)?.mode === 'enforce';
   return sniDnat ? undefined : upstreamRefusal(settings.proxyType, service, port, rule, policy, settings.peers === undefined, bound);
 }
@@ -383,6 +388,7 @@ function clusterMetadata(target: Target, refusal?: string): Cluster['metadata'] 
     reach: reachOf(target),
     // The SNI of these is the mesh's own.
     bind: sniDnat ? undefined : bindingFor(service, settings.config, port),
+    policy: isOfPolicies(target),
     service: countedService(settings.config, service.hostname, name, namespace),
     istio: {
       services: [{ host: service.hostname, name, namespace }],
@@ -392,4 +398,11 @@ function clusterMetadata(target: Target, refusal?: string): Cluster['metadata'] 
       ...(subset ? { subset: subset.name } : {}),
     },
   });
+}
+
+/** Whether credentials of EgressPolicies may go there: nothing else says where the host is, and by what its server is known. */
+function isOfPolicies({ service, rule, policy }: Target): boolean {
+  const mode = policy.tls?.mode;
+  if (mode !== 'SIMPLE' && mode !== 'MUTUAL') return false;
+  return [service.resource, rule].every((resource) => resource?.derivedFrom?.kind === 'EgressPolicy');
 }

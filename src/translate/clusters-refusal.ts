@@ -9,7 +9,8 @@ import type { PortPolicy } from './destination-rule-policy.ts';
 
 export interface Refusal {
   readonly reason: string;
-  readonly level: Level;
+  /** Undefined: it is as it should be, and no finding. */
+  readonly level: Level | undefined;
   readonly origin: ResourceOf<'DestinationRule'>;
 }
 
@@ -25,7 +26,7 @@ export function upstreamRefusal(
 ): Refusal | undefined {
   if (!rule) return undefined;
   const where = `${service.hostname}:${port.number}`;
-  const refuse = (reason: string, level: Level = 'Error'): Refusal => ({ reason: `${where}: ${reason}`, level, origin: rule });
+  const refuse = (reason: string): Refusal => ({ reason: `${where}: ${reason}`, level: 'Error', origin: rule });
   if (tls?.mode === 'ISTIO_MUTUAL' && withoutIdentities) {
     return refuse('tls.mode ISTIO_MUTUAL needs identities, and there is no CA that gives them (--ca): calls are refused (503 UH).');
   }
@@ -39,7 +40,7 @@ export function upstreamRefusal(
     const reason =
       'tls.credentialName holds at gateways, and at sidecars only in a rule with a workloadSelector: calls that do not go through a gateway ' +
       'are refused (503 UH) instead of leaving in plain. Route them to the gateway, or add a workloadSelector.';
-    return refuse(reason, 'Warning');
+    return { ...refuse(reason), level: rule.derivedFrom?.kind === 'EgressPolicy' ? undefined : 'Warning' };
   }
   const unverified = bound && originates ? unverifiedName(service, port, tls) : undefined;
   if (unverified !== undefined)

@@ -19,6 +19,7 @@ import { type PortPolicy, portPolicy, subsetPolicy } from './destination-rule-po
 import type { Client } from './endpoints-locality.ts';
 import { type Made, made, take } from './notes.ts';
 import { peerModes, peersKey } from './peer-authentication.ts';
+import { lackedCertificates } from './shown-certificates.ts';
 
 type Rule = ResourceOf<'DestinationRule'>;
 
@@ -60,9 +61,16 @@ export function serviceClusters(context: TranslateContext): ServiceClusters {
   const { config, registry } = mesh;
   const peers = mesh.withoutIdentities ? undefined : peerModes(mesh);
   const peersOf = peersKey(mesh);
-  const settings: ClusterSettings = { config, proxyType: proxy.type, dnsLookupFamily: dnsLookupFamily(proxy), peers };
+  const lacked = lackedCertificates(context);
+  const settings: ClusterSettings = {
+    config,
+    proxyType: proxy.type,
+    dnsLookupFamily: dnsLookupFamily(proxy),
+    peers,
+    lackedCertificates: lacked,
+  };
   const sniDnat = proxy.type === 'router' && hasAutoPassthrough(context);
-  const key = `${proxy.type} ${settings.dnsLookupFamily} ${sniDnat}`;
+  const key = `${proxy.type} ${settings.dnsLookupFamily} ${sniDnat} ${JSON.stringify([...lacked])}`;
   const targets = (inputs: ServiceInputs) => targetsOf(inputs, settings, sniDnat);
   return {
     key,

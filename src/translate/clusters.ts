@@ -15,6 +15,7 @@ import { patchesFor } from './patches/index.ts';
 import { peersKey } from './peer-authentication.ts';
 import { Phase } from './phase.ts';
 import { toDuration } from './proto.ts';
+import { lackedCertificates } from './shown-certificates.ts';
 import { sortedByName } from './sorted.ts';
 
 const PASSTHROUGH_IDLE_TIMEOUT_MS = 5 * 60_000;
@@ -39,7 +40,9 @@ export function buildClusters(context: TranslateContext): BuiltClusters {
   const { mesh, scope } = context;
   const { config, snapshot, registry } = mesh;
   const lists = [snapshot.list('DestinationRule'), snapshot.list('Gateway'), peersKey(mesh)];
-  const { clusters, endpoints } = ofServices.get(context, [scope.services, config, registry.endpoints, ...lists], buildOfServices);
+  // Follows from workloads and Secrets, which change too often to be keys.
+  const lacked = JSON.stringify([...lackedCertificates(context)]);
+  const { clusters, endpoints } = ofServices.get(context, [scope.services, config, registry.endpoints, ...lists, lacked], buildOfServices);
   const own = ownClusters(context);
   const all = kept.all.get([clusters], own, () => sortedByName([...clusters, ...own], ({ name }) => name));
   return { clusters: patchesFor(context).clusters(all), endpoints };

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts';
+import { selfSigned } from '../ca/certificates.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { policyDocuments } from '../policy/index.ts';
 import { injectedSecrets } from '../xds/injected-secrets.ts';
 import { credentialRules } from '../xds/match/credentials.ts';
+import { refusalOf } from '../xds/match/metadata.ts';
 import { translate } from './index.ts';
 
 const GATEWAY = { type: 'router', namespace: 'istio-system', labels: { istio: 'egressgateway' }, serviceAccount: 'egress' } as const;
@@ -126,6 +128,48 @@ spec:
   assert.deepEqual([rules, sent], [[], ['directResponse']]);
 });
 
+const OLDER = '2026-01-01T00:00:00Z';
+const dated = (text: string, at: string) => text.replace('metadata: { ', `metadata: { creationTimestamp: "${at}", `);
+const declared = (namespace: string, exportTo: string) => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { creationTimestamp: "${OLDER}", name: steal, namespace: ${namespace}, annotations: { sallyport.dev/bind: enforce } }
+spec:
+  hosts: [api.example]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  endpoints: [{ address: 10.66.6.6 }]
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  exportTo: ["${exportTo}"]
+---`;
+const known = (namespace: string, host: string, exportTo: string) => `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: known, namespace: ${namespace} }
+spec:
+  host: "${host}"
+  exportTo: ["${exportTo}"]
+  trafficPolicy: { tls: { mode: SIMPLE, caCertificates: /tmp/own.pem, sni: api.example, subjectAltNames: [api.example] } }
+---`;
+
+test('an object of others that says where the host is, or by what it is known, closes it wherever it would count', () => {
+  const own = POD + secret('s3cret') + dated(policy(), '2026-02-01T00:00:00Z');
+  for (const [stray, said] of [
+    [declared('evil', 'istio-system'), /ServiceEntry evil\/steal says where it is/],
+    [declared('shop', 'istio-system'), /ServiceEntry shop\/steal says where it is/],
+    [known('shop', 'api.example', 'istio-system'), /DestinationRule shop\/known says by what its server is known/],
+    [known('istio-system', '*.example', '.'), /DestinationRule istio-system\/known says by what/],
+  ] as const) {
+    const { rules, sent, findings } = at(meshFromText(own + stray));
+    assert.deepEqual([rules, sent], [[], ['directResponse']], stray);
+    assert.match(findings.join(), said);
+  }
+  for (const harmless of [declared('evil', '*'), known('evil', 'api.example', '*'), known('istio-system', 'api.example', '*')]) {
+    const { rules, sent } = at(meshFromText(own + harmless));
+    assert.deepEqual([rules.length, sent], [1, ['route', 'directResponse']], harmless);
+  }
+});
+
 test('policies for one host say the same of credentials, or the younger one is not in force', () => {
   const other = policy('bearer: true', 'evil', 'other');
   const without = policy('bearer: true', 'evil', 'without').replace(/, credentials: .*\]/, ' }]');
@@ -142,7 +186,7 @@ test('what could not be kept from the workload is refused where it is written', 
   for (const [text, said] of [
     [policy().replace('through: gateway', 'through: direct'), /write through: gateway/],
     [policy().replace('originate: true', 'originate: false'), /write tls: { originate: true }/],
-    [policy('bearer: true', 'shop', 'pays', 'bind: audit'), /need bind: enforce/],
+    [policy('bearer: true', 'shop', 'pays', 'bind: audit'), /needs bind: enforce/],
     [policy('header: host'), /the header host is not a place/],
     [policy('bearer: true, query: key'), /say once where it goes/],
     [policy().replace('name: api,', 'name: other/api,'), /is no name of a Secret/],
@@ -160,6 +204,137 @@ test('no documents are written for a policy with credentials, which Istio would 
   assert.deepEqual(documents, []);
   assert.match(
     findings.map(({ code, message }) => `${code} ${message}`).join(),
-    /^SP0018 its credentials are put in where Sallyport reads/,
+    /^SP0018 what it has of Secrets is used where Sallyport reads/,
   );
+});
+
+const sources = (credential: string, to = '', tls = '') => `
+apiVersion: sallyport.dev/v1alpha1
+kind: EgressPolicy
+metadata: { name: pays, namespace: shop }
+spec:
+  through: gateway
+  tls: { originate: true${tls} }
+  to: [{ hosts: [api.example], credentials: [{ ${credential} }] }${to}]
+---`;
+const KEYS = 'sigv4: { region: eu-west-1, service: s3 }, from: { secret: { name: api, keys: { secretAccessKey: key, accessKeyId: id } } }';
+const CLIENT = (endpoint = 'https://auth.example/token', more = '') =>
+  `bearer: true, from: { secret: { name: api, keys: { clientId: id, clientSecret: key } }, oauth2: { tokenEndpoint: "${endpoint}"${more} } }`;
+const AUTH = ', { hosts: [auth.example], methods: [POST], paths: [/token] }';
+const pair = (id: string, key: string) => secret('').replace('token: ""', `id: ${JSON.stringify(id)}, key: ${JSON.stringify(key)}`);
+
+test('several keys of a Secret are one value; what of them is missing or none leaves it empty', () => {
+  const name = 'credential:shop/api/accessKeyId=id,secretAccessKey=key';
+  const { rules, values } = at(meshFromText(POD + pair('AKID', 's3cret') + sources(KEYS)));
+  assert.deepEqual(values, [[name, '{"accessKeyId":"AKID","secretAccessKey":"s3cret"}']]);
+  assert.ok(rules !== 'broken');
+  assert.deepEqual(rules[0]!.signing, { region: 'eu-west-1', service: 's3', unsigned: true });
+  for (const [id, key, said] of [
+    ['', 's3cret', /Key id of Secret shop\/api is empty/],
+    ['A KID', 's3cret', /Key id of Secret shop\/api holds spaces/],
+    ['AKID', 's3\ncret', /Key key of Secret shop\/api holds other characters/],
+  ] as const) {
+    const found = at(meshFromText(POD + pair(id, key) + sources(KEYS)));
+    assert.deepEqual(found.values, [[name, '']]);
+    assert.match(found.findings.join(), said);
+  }
+});
+
+test('a token is asked for by the cluster of its endpoint, and whoever says where that is closes the host', () => {
+  const own = POD + pair('client', 's3 cret') + dated(sources(CLIENT(undefined, ', scopes: [pay]'), AUTH), '2026-02-01T00:00:00Z');
+  const { rules, values } = at(meshFromText(own));
+  assert.deepEqual(values, [['credential:shop/api/clientId=id,clientSecret=key', '{"clientId":"client","clientSecret":"s3 cret"}']]);
+  assert.ok(rules !== 'broken');
+  const token = { endpoint: 'https://auth.example/token', cluster: 'outbound|80||auth.example', parameters: {}, authentication: 'basic' };
+  assert.deepEqual(rules[0]!.token, { ...token, scopes: ['pay'] });
+  const { rules: none, findings } = at(meshFromText(own + declared('evil', 'istio-system').replace('[api.example]', '[auth.example]')));
+  assert.deepEqual(none, []);
+  assert.match(
+    findings.join(),
+    /access tokens for api\.example are asked for at auth\.example, and ServiceEntry evil\/steal says where it is/,
+  );
+});
+
+test('keys that do not go with what they are for, and endpoints that the policy does not allow, are refused where they are written', () => {
+  for (const [text, said] of [
+    [
+      sources(KEYS.replace('accessKeyId: id', 'clientId: id')),
+      /sigv4 signs with several keys of the Secret: write from\.secret\.keys with accessKeyId and secretAccessKey/,
+    ],
+    [sources(KEYS.replace('keys: {', 'key: one, keys: {')), /and no key/],
+    [
+      sources(CLIENT().replace('clientId', 'accessKeyId'), AUTH),
+      /from\.oauth2 asks with several keys of the Secret: write from\.secret\.keys with clientId and clientSecret/,
+    ],
+    [sources(`${KEYS}, bearer: true`), /say once where it goes/],
+    [sources(CLIENT().replace('bearer: true', 'sigv4: { region: a, service: b }'), AUTH), /from\.oauth2 gives a token, and sigv4 signs/],
+    [sources('bearer: true, from: { secret: { name: api, keys: { clientId: id } } }'), /keys are for sigv4 and from\.oauth2/],
+    [sources('bearer: true, from: { secret: { name: api } }'), /from\.secret\.key: it is missing/],
+    [sources(CLIENT()), /destinations of this policy alone: add auth\.example to spec\.to, with POST and \/token/],
+    [sources(CLIENT(), AUTH.replace('POST', 'GET')), /add auth\.example/],
+    [sources(CLIENT(), AUTH.replace('/token', '/other')), /add auth\.example/],
+    [sources(CLIENT('https://auth.example:8443/token'), AUTH), /it is at port 8443, and the TLS of this policy goes to port 443/],
+    [sources(CLIENT('http://auth.example/token'), AUTH), /is no URL of a token endpoint/],
+    [sources(CLIENT('https://u:p@auth.example/token'), AUTH), /is no URL of a token endpoint/],
+    [sources(CLIENT(undefined, ', parameters: { client_secret: x }'), AUTH), /client_secret is not one of them/],
+    [
+      policy('bearer: true').replace('originate: true', 'originate: true, clientCertificate: { secret: { name: a/b } }'),
+      /"a\/b" is no name of a Secret/,
+    ],
+    [shown('own', 'api.example').replace('through: gateway', 'through: direct'), /clientCertificate: comes from the egress gateway alone/],
+  ] as const) {
+    const snapshot = snapshotFromText(POD + text);
+    assert.match(snapshot.findings.map(({ message }) => message).join(), said);
+    assert.deepEqual(snapshot.list('Gateway'), [], String(said));
+  }
+});
+
+const shown = (name: string, host: string, namespace = 'shop') => `
+apiVersion: sallyport.dev/v1alpha1
+kind: EgressPolicy
+metadata: { name: shows-${name}, namespace: ${namespace} }
+spec:
+  from: [{ namespace: shop }, { namespace: evil }]
+  through: gateway
+  tls: { originate: true, clientCertificate: { secret: { name: ${name} } } }
+  to: [{ hosts: [${host}] }]
+---`;
+
+test('a client certificate is the gateway’s alone, of its own Secret and hosts, and the server is verified by nothing of the Secret', () => {
+  const { certificate, key } = selfSigned('shop', { notBefore: 0, notAfter: Date.UTC(2049, 0) });
+  const privateKey = key.export({ type: 'pkcs8', format: 'pem' });
+  const data = JSON.stringify({ 'tls.crt': certificate, 'tls.key': privateKey, 'ca.crt': certificate });
+  const stored = `\n${`{ apiVersion: v1, kind: Secret, metadata: { name: own, namespace: shop }, stringData: ${data} }`}\n---`;
+  const mesh = meshFromText(POD + stored + shown('own', 'api.example') + policy('bearer: true').replaceAll('api.example', 'other.example'));
+  const secretsAt = (proxy: Partial<ProxyIdentity>) => translate(proxyOf(proxy), mesh).resources.secrets.map(({ name }) => name);
+  const refusedAt = (proxy: Partial<ProxyIdentity>) => {
+    const { clusters } = translate(proxyOf(proxy), mesh).resources;
+    return clusters.filter(({ name }) => name.includes('api.example')).map(({ metadata }) => refusalOf(metadata));
+  };
+  assert.ok(secretsAt(GATEWAY).includes('kubernetes-gateway://shop/own'));
+  assert.ok(!secretsAt(GATEWAY).some((name) => name.includes('cacert')));
+  assert.deepEqual(refusedAt(GATEWAY), [undefined]);
+  for (const [other, why] of [
+    [{ namespace: 'shop', labels: { app: 'web' } }, /hold/],
+    [{ ...GATEWAY, namespace: 'shop' }, /by its service account/],
+    [{ ...GATEWAY, namespace: 'evil' }, /by its service account/],
+    [{ ...GATEWAY, serviceAccount: 'default' }, /by its service account/],
+    [{ ...GATEWAY, injects: false }, /on the embedded engine, and this is an Envoy/],
+  ] as const) {
+    assert.ok(!secretsAt(other).some((name) => name.includes('own')), JSON.stringify(other));
+    for (const reason of refusedAt(other)) assert.match(String(reason), why);
+    assert.ok(refusedAt(other).length > 0);
+  }
+  assert.deepEqual(translate(proxyOf({ namespace: 'shop', labels: { app: 'web' } }), mesh).findings, []);
+});
+
+test('policies for one host show one certificate, and that of another namespace is not to be had', () => {
+  const said = findingsOf(POD + shown('own', 'api.example') + shown('other', 'api.example')).map(
+    ({ code, message }) => `${code} ${message}`,
+  );
+  assert.match(said.join(), /SP0018 .*client certificate shop\/own there, shop\/other here/);
+  const elsewhere =
+    '\n{ apiVersion: v1, kind: Secret, metadata: { name: own, namespace: istio-system }, stringData: { tls.crt: a, tls.key: b } }\n---';
+  const { findings } = translate(proxyOf(GATEWAY), meshFromText(POD + elsewhere + shown('own', 'api.example')));
+  assert.match(findings.map(({ message }) => message).join(), /Secret shop\/own does not exist: calls for which it is shown are refused/);
 });

@@ -28,6 +28,8 @@ interface MetadataParts {
   readonly bind?: BindingJson | undefined;
   /** What is put into requests, of a virtual host. */
   readonly credentials?: JsonValue | undefined;
+  /** Of a cluster: EgressPolicies alone say where it leads, and that TLS does. */
+  readonly policy?: boolean;
   /** `host;name;namespace` of the service whose cluster this is, for what counts by it. */
   readonly service?: string | undefined;
   /** Fields of Istio's own metadata. */
@@ -43,6 +45,7 @@ export function metadataOf({
   reach,
   bind,
   credentials,
+  policy = false,
   service,
   istio,
   takesMeshTls,
@@ -55,6 +58,7 @@ export function metadataOf({
       ...(reach ? { reach } : {}),
       ...(bind ? { bind } : {}),
       ...(credentials === undefined ? {} : { credentials }),
+      ...(policy ? { policy } : {}),
       ...(service ? { service } : {}),
     };
   if (istio && Object.keys(istio).length > 0) filterMetadata.istio = istio;

@@ -4,7 +4,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import { credentialValue } from './credential-value.ts';
+import { credentialValue, shownCertificate } from './credential-value.ts';
 import type { SecretRequest } from './secrets.ts';
 import { type BuiltSecret, type CredentialPlace, credentialCa, credentialCertificate, fileCertificate, fileRoot } from './secrets-build.ts';
 
@@ -27,8 +27,12 @@ export function secretResources(
 
 function secretOf(request: Exclude<SecretRequest, { kind: 'identity' }>, namespace: string, snapshot: Snapshot): BuiltSecret {
   switch (request.kind) {
-    case 'credential':
-      return credentialCertificate(request.credentialName, credentialPlace(request.credentialName, namespace, request.origin), snapshot);
+    case 'credential': {
+      const { credentialName, origin } = request;
+      const place = credentialPlace(credentialName, namespace, origin);
+      const isShown = origin.derivedFrom?.kind === 'EgressPolicy';
+      return (isShown ? shownCertificate : credentialCertificate)(credentialName, place, snapshot);
+    }
     case 'credential-ca':
       return credentialCa(request.credentialName, credentialPlace(request.credentialName, namespace, request.origin), snapshot);
     case 'credential-value':
@@ -49,7 +53,7 @@ function unusable(origin: Resource, message: string): Finding {
 }
 
 /**
- * A Secret in the proxy's namespace. What was derived from the Kubernetes Gateway API, which has said there already who may refer to it, names
+ * A Secret in the proxy's namespace. What was derived from the Kubernetes Gateway API, which has said there already who may refer to it, or from an EgressPolicy, names
  * `kubernetes-gateway://NAMESPACE/NAME` or `configmap://NAMESPACE/NAME`; nobody else may.
  */
 function credentialPlace(name: string, namespace: string, { derivedFrom }: Resource): CredentialPlace {

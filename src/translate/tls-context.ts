@@ -101,6 +101,7 @@ function nameValidation(tls: ClientTlsSettings, names: readonly string[]): Certi
 }
 
 function authority(tls: ClientTlsSettings, secrets: SecretReferences, origin: Resource): SdsSecretConfig {
-  if (tls.credentialName) return secrets.credentialCa(tls.credentialName, origin);
+  // Of a rule that somebody wrote it has the CA, too: nothing else may stand beside it.
+  if (tls.credentialName && !tls.caCertificates) return secrets.credentialCa(tls.credentialName, origin);
   return !tls.caCertificates || tls.caCertificates === 'system' ? secrets.systemCa() : secrets.fileCa(tls.caCertificates);
 }

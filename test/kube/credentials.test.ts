@@ -4,15 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, RequestListener } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
 import { requestCertificate } from '../../src/agent/ca-client.ts';
 import { newKey } from '../../src/ca/certificates.ts';
 import { freePort, PROGRAM, Program } from '../integration/cli/program.ts';
 import { until } from '../integration/controller-world.ts';
 import { makeCertificate, type Outside, startServer } from '../integration/outside.ts';
+import { judged } from '../integration/signed.ts';
 import { needs } from '../integration/tools.ts';
 import { ApiServer, needsApiServer } from './api-server.ts';
 
@@ -20,9 +22,12 @@ const skip = needsApiServer() || needs('openssl', 'unshare', 'root');
 const CRD = join(import.meta.dirname, '../../deploy/chart/crds/egresspolicies.yaml');
 const GROUP = '/apis/sallyport.dev/v1alpha1';
 const HOST = 'api.localhost';
+const AUTH = 'auth.localhost';
 const SECRET = 'canary-Xw3Kq8Zt5Lm1Rb7Yd';
 const RENEWED = 'canary-9Jd2Pf6Qs4Vn8Gc1H';
 const FORMS = [SECRET, RENEWED].flatMap((text) => [text, btoa(text), Buffer.from(text).toString('hex')]);
+/** It asks for certificates, and takes clients without. */
+const ASKING = { requestCert: true, rejectUnauthorized: false };
 /** Of the gateway, which has each port of hosts 20,000 higher. */
 let gatewayPort: number;
 
@@ -49,18 +54,26 @@ kind: Secret
 metadata: { name: ${name}, namespace: ${place} }
 stringData: { token: ${text} }
 `;
-const policy = (port: number, place = 'shop', host = HOST) => `
+const keyed = (name: string, data: Readonly<Record<string, string>>, type = 'Opaque') => `
+apiVersion: v1
+kind: Secret
+metadata: { name: ${name}, namespace: shop }
+type: ${type}
+stringData: ${JSON.stringify(data)}
+`;
+const BEARER = '{ bearer: true, from: { secret: { name: api, key: token } }, placeholder: none }';
+const policy = (port: number, place = 'shop', host = HOST, credentials = BEARER, tls = '', also = '') => `
 apiVersion: sallyport.dev/v1alpha1
 kind: EgressPolicy
 metadata: { name: pays, namespace: ${place} }
 spec:
   through: gateway
-  tls: { originate: true, port: ${port} }
+  tls: { originate: true, port: ${port}${tls} }
   to:
     - hosts: [${host}]
       ports: [${gatewayPort - 20_000}]
       protocol: HTTP
-      credentials: [{ bearer: true, from: { secret: { name: api, key: token } }, placeholder: none }]
+      credentials: [${credentials}]${also}
 `;
 /** What the chart allows but for Secrets, and those of the namespaces that its values name. */
 const ACCESS = `
@@ -155,7 +168,7 @@ async function gateway(workload: string, serviceAccount: string, admin: number, 
     writeFileSync(path, text);
     return path;
   };
-  const hosts = own('hosts', `127.0.0.1 localhost ${HOST}\n`);
+  const hosts = own('hosts', `127.0.0.1 localhost ${HOST} ${AUTH}\n`);
   const mounts = `mount --bind ${own('pem', outside)} /etc/ssl/certs/ca-certificates.crt && mount --bind ${hosts} /etc/hosts && exec "$@"`;
   const who = ['--role', 'router', '--workload', workload, '--service-account', serviceAccount, '--label', 'istio=egressgateway'];
   const token = own('token', await tokenOf(serviceAccount, place));
@@ -194,6 +207,11 @@ async function toldRefs(place: string, expected: 'True' | 'False'): Promise<stri
   return resolvedRefs(await server.must('GET', path))!.message;
 }
 
+/** Waits until the policy in `shop` does. */
+function refsSay(message: string): Promise<unknown> {
+  return server.until(`${GROUP}/namespaces/shop/egresspolicies/pays`, (found) => resolvedRefs(found)?.message === message);
+}
+
 /** All that somebody might look at. */
 async function looked(admin: number, ...programs: readonly Program[]): Promise<string> {
   const pages = [
@@ -218,11 +236,16 @@ function decodedIn(text: string): string {
   return [text, ...parts.map((part) => Buffer.from(part, 'base64').toString('latin1'))].join('\n');
 }
 
-async function outside(t: TestContext): Promise<Outside & { readonly cert: string }> {
-  const certificate = makeCertificate(HOST);
+async function outside(t: TestContext, answer?: RequestListener): Promise<Outside & { readonly cert: string }> {
+  const certificate = makeCertificate(HOST, AUTH);
   const listener: Parameters<typeof startServer>[1] = {
-    certificate,
-    listener: ({ headers, url }, response) => {
+    certificate: { ...certificate, ...ASKING },
+    listener: (request, response) => {
+      if (answer) {
+        answer(request, response);
+        return;
+      }
+      const { headers, url } = request;
       if (url === '/redirect') response.writeHead(302, { location: `https://evil.example/?t=${headers.authorization?.slice(7)}` });
       response.end(`${headers.authorization}`);
     },
@@ -265,6 +288,53 @@ test('the gateway puts in what a Secret says, follows it, and is closed while it
   const text = await looked(admin, proxy, controller);
   assert.match(text, /credential:shop\/api\/token/, 'the dump has the secret by its name');
   for (const form of FORMS) assert.ok(!text.includes(form));
+  await proxy.end();
+});
+
+test('signatures, access tokens and client certificates are of Secrets, and follow them', { skip, timeout: 300_000 }, async (t) => {
+  const token = 'canary-token-4Tz8Wq';
+  const shown = makeCertificate('shop');
+  const { port, cert } = await outside(t, async (request, response) => {
+    const { authorization = '', host } = request.headers;
+    const client = (request.socket as TLSSocket).getPeerCertificate().subject?.CN ?? 'nobody';
+    if (host!.startsWith(AUTH))
+      response.end(JSON.stringify(authorization === `Basic ${btoa(`one:${SECRET}`)}` ? { access_token: token, token_type: 'Bearer' } : {}));
+    else response.end(`${authorization.startsWith('AWS4') ? await judged(request, SECRET) : authorization}, ${client}`);
+  });
+  const admin = await freePort();
+  const signing =
+    '{ sigv4: { region: eu-west-1, service: s3 }, from: { secret: { name: aws, keys: { accessKeyId: id, secretAccessKey: key } } } }';
+  await server.apply(policy(port, 'shop', HOST, signing), keyed('aws', { id: 'AKIDONE', key: SECRET }));
+  await refsSay('Its credentials are there: shop/aws/accessKeyId=id,secretAccessKey=key.');
+  const proxy = await gateway('istio-system/egress', 'egress', admin, cert);
+  await proxy.says(/: ready/);
+  const call = await caller('web', 'shop');
+  const answers = (text: RegExp) => until(async () => text.test((await call('/v1')).text));
+  await answers(/^signed by AKIDONE for s3, .*, nobody$/);
+  await server.apply(keyed('aws', { id: 'AKIDTWO', key: SECRET }));
+  await answers(/^signed by AKIDTWO for s3, .*, nobody$/);
+
+  const oauth2 = `oauth2: { tokenEndpoint: "https://${AUTH}:${port}/token" }`;
+  const asking = `{ bearer: true, from: { secret: { name: idp, keys: { clientId: id, clientSecret: key } }, ${oauth2} } }`;
+  const also = `\n    - { hosts: [${AUTH}], ports: [${gatewayPort - 20_000}], protocol: HTTP, methods: [POST], paths: [/token] }`;
+  await server.apply(keyed('idp', { id: 'one', key: 'another' }), policy(port, 'shop', HOST, asking, '', also));
+  const lacks = /no access token can be had for api\.localhost .* answers without an access_token/;
+  await until(async () => (await call('/v1')).status === 503 && lacks.test(proxy.errors));
+  await server.apply(keyed('idp', { id: 'one', key: SECRET }));
+  await answers(new RegExp(`^Bearer ${token}, nobody$`));
+
+  await server.apply(policy(port, 'shop', HOST, '', ', clientCertificate: { secret: { name: own } }'));
+  await refsSay('Secret shop/own does not exist: calls for which it is shown are refused (503). Create it.');
+  await until(async () => (await call('/v1')).status === 503);
+  await server.apply(keyed('own', { 'tls.crt': shown.cert, 'tls.key': shown.key }, 'kubernetes.io/tls'));
+  await answers(/^, shop$/);
+  await refsSay('Its credentials are there: shop/own.');
+  await server.delete('Secret', 'v1', 'own', 'shop');
+  await until(async () => (await call('/v1')).status === 503);
+
+  const text = await looked(admin, proxy, controller);
+  const key = shown.key.split('\n').find((line) => line.length > 40)!;
+  for (const form of [...FORMS, token, btoa(token), key]) assert.ok(!text.includes(form), form);
   await proxy.end();
 });
 

@@ -2,6 +2,7 @@
 import {
   APP_ONE,
   CALL,
+  core,
   direct,
   EGRESS,
   EGRESS_POD,
@@ -36,6 +37,21 @@ const DIRECT = /^default\/\S+ outbound\|80\|\|www\.example\.com > reaches www\.e
 const SUBSET = (labels = '{}') => istio('DestinationRule', `host: ${HOST}\nsubsets: [{name: v1, labels: ${labels}}]`);
 const WILDCARD = 'resolution: STATIC\nendpoints: [{address: 192.0.2.1}]';
 const SELECTING = 'resolution: STATIC\nworkloadSelector: {labels: {app: cart}}';
+
+/** Calls that an egress gateway puts a credential into. */
+const paid = (credentials: string, tls = '') =>
+  REGISTRY_ONLY +
+  object(
+    'sallyport.dev/v1alpha1',
+    'EgressPolicy',
+    `spec: {through: gateway, tls: {originate: true${tls}}, to: [{hosts: [${HOST}], protocol: HTTP${credentials}}]}`,
+    { name: 'paid' },
+  );
+const KEYED = ', credentials: [{bearer: true, from: {secret: {name: api, key: token}}}]';
+const SIGNED =
+  ', credentials: [{sigv4: {region: eu-west-1, service: s3}, from: {secret: {name: api, keys: {accessKeyId: id, secretAccessKey: key}}}}]';
+const LACKED = / > istio-system\/\S+ none > answered 503$/;
+const PAID = / > istio-system\/\S+ outbound\|80\|\|www\.example\.com > reaches www\.example\.com:443 in /;
 
 export const REFERENCE_MENDS: readonly Mend[] = [
   {
@@ -188,6 +204,36 @@ export const REFERENCE_MENDS: readonly Mend[] = [
       gateway(`- {port: {number: 443, name: https, protocol: HTTPS}, hosts: [${HOST}], tls: {mode: SIMPLE, credentialName: cert}}`),
     says: /create it in istio-system/,
     change: [['{name: cert, namespace: default}', '{name: cert, namespace: istio-system}']],
+  },
+  {
+    code: 'IST0101',
+    of: 'a Secret of a credential',
+    text: paid(KEYED),
+    says: /Create it with kubectl -n default create secret generic api --from-file=token/,
+    add: core('Secret', 'stringData: {token: s3cret}', { name: 'api' }),
+    call: CALL,
+    was: LACKED,
+    ends: PAID,
+  },
+  {
+    code: 'IST0101',
+    of: 'a key of a Secret of a credential',
+    text: paid(SIGNED) + core('Secret', 'stringData: {id: AKID, secret: s3cret}', { name: 'api' }),
+    says: /Secret default\/api has no key key: .*create secret generic api --from-file=id --from-file=key/,
+    change: [['secret: s3cret', 'key: s3cret']],
+    call: CALL,
+    was: LACKED,
+    ends: PAID,
+  },
+  {
+    code: 'IST0101',
+    of: 'a Secret of a client certificate',
+    text: paid('', ', clientCertificate: {secret: {name: own}}'),
+    says: /Create it with kubectl -n default create secret tls own/,
+    add: secret('own', 'default'),
+    call: CALL,
+    was: / UH > answered 503$/,
+    ends: PAID,
   },
   {
     code: 'IST0101',

@@ -1,6 +1,6 @@
 import { bindMode } from '../../api/bind.ts';
 import type { ClientTlsSettings, ResourceOf } from '../../api/index.ts';
-import { CREDENTIALS, INTERCEPT } from '../../api/inject-credentials.ts';
+import { CREDENTIALS, INTERCEPT, secretValue } from '../../api/inject-credentials.ts';
 import { privateRanges } from '../../api/private-addresses.ts';
 import { isUnread } from '../../config/unread.ts';
 import { isNearRange } from '../../lib/special-address.ts';
@@ -40,18 +40,47 @@ export function policySecrets(context: Context): void {
     const { namespace } = policy.metadata;
     for (const [i, { hosts, credentials }] of policy.spec.to.entries())
       for (const [j, { from }] of credentials.entries()) {
-        const { name, key } = from.secret;
-        const secret = context.find('Secret', namespace, name);
-        if (secret ? secret.spec.data[key] : isUnread(context.snapshot, 'Secret', namespace, name)) continue;
-        const what = secret ? `Secret ${namespace}/${name} has no key ${key}` : `Secret ${namespace}/${name} does not exist`;
+        const { name } = from.secret;
+        const { keys } = secretValue(namespace, from.secret);
+        const wanted = typeof keys === 'string' ? [keys] : keys.map(([, key]) => key);
+        const lacking = lackingOf(context, { namespace, name }, wanted);
+        if (lacking === undefined) continue;
+        const files = wanted.map((key) => `--from-file=${key}`).join(' ');
         context.report(
           'IST0101',
           policy,
-          ['spec', 'to', i, 'credentials', j, 'from', 'secret', secret ? 'key' : 'name'],
-          `${what}: calls to ${hosts.join(', ')} that get it are refused (503). Create it with kubectl -n ${namespace} create secret generic ${name} --from-file=${key}.`,
+          ['spec', 'to', i, 'credentials', j, 'from', 'secret', 'name'],
+          `${lacking}: calls to ${hosts.join(', ')} that get it are refused (503). Create it with kubectl -n ${namespace} create secret generic ${name} ${files}.`,
         );
       }
+    shownSecret(context, policy);
   }
+}
+
+function shownSecret(context: Context, policy: ResourceOf<'EgressPolicy'>): void {
+  const { namespace } = policy.metadata;
+  const name = policy.spec.tls?.clientCertificate?.secret.name;
+  const lacking = name === undefined ? undefined : lackingOf(context, { namespace, name }, ['tls.crt', 'tls.key']);
+  if (lacking === undefined) return;
+  const hosts = policy.spec.to.flatMap((destination) => destination.hosts).join(', ');
+  context.report(
+    'IST0101',
+    policy,
+    ['spec', 'tls', 'clientCertificate', 'secret', 'name'],
+    `${lacking}: calls to ${hosts}, whose servers are to be shown its certificate, are refused (503). Create it with kubectl -n ${namespace} create secret tls ${name} --cert=FILE --key=FILE.`,
+  );
+}
+
+/** What is missing of a Secret that may be read, as a clause; undefined where nothing is. */
+function lackingOf(
+  context: Context,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  keys: readonly string[],
+): string | undefined {
+  const secret = context.find('Secret', namespace, name);
+  if (!secret) return isUnread(context.snapshot, 'Secret', namespace, name) ? undefined : `Secret ${namespace}/${name} does not exist`;
+  const key = keys.find((each) => !secret.spec.data[each]);
+  return key && `Secret ${namespace}/${name} has no key ${key}`;
 }
 
 /** As the rest of a sentence, with what mends it. */

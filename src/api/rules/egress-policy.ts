@@ -1,11 +1,11 @@
 import { isShortName } from '../../lib/hostname.ts';
 import { isIp } from '../../lib/ip.ts';
 import type { AllowedRequests } from '../allow-list.ts';
-import { type EgressDestination, type EgressPolicy, endOf } from '../egress-policy.ts';
-import { placeProblem } from '../inject-credentials.ts';
+import { type EgressPolicy, endOf } from '../egress-policy.ts';
 import type { Rules } from '../kind.ts';
 import { forwardProxy } from '../through.ts';
 import { isDnsLabel, labelsOf, type Path, type Report, wildcardHostProblem } from './checks.ts';
+import { clientCertificateOf, credentialsOf } from './secret-credentials.ts';
 
 export const egressPolicyRules: Rules<EgressPolicy> = ({ spec }, report) => {
   const { from, to, through, proxy, tls, starts, expires } = spec;
@@ -46,6 +46,7 @@ export const egressPolicyRules: Rules<EgressPolicy> = ({ spec }, report) => {
     if (tls?.originate) originationOf(destination, ['spec', 'to', index], report);
     credentialsOf(spec, destination, ['spec', 'to', index, 'credentials'], report);
   });
+  clientCertificateOf(spec, report);
 };
 
 /** A sidecar knows its labels and no identity, a gateway identities and no labels: a caller is judged by one of the two. */
@@ -66,26 +67,6 @@ function callersOf({ from, through }: EgressPolicy, report: Report): void {
       message:
         'must not stand beside labels: those are judged at the sidecar, which sees no identity, and this at the gateway, which sees no labels',
     });
-}
-
-/** A sidecar shares its pod with the workload, which is never to have the value: the gateway alone puts it in. */
-function credentialsOf({ through, tls, bind }: EgressPolicy, { credentials }: EgressDestination, path: Path, report: Report): void {
-  if (credentials.length === 0) return;
-  if (through !== 'gateway')
-    report({
-      path,
-      at: 'key',
-      message: 'are put in by the egress gateway alone, as a sidecar shares its pod with the workload: write through: gateway',
-    });
-  if (!tls?.originate)
-    report({ path, at: 'key', message: 'leave within TLS alone that the gateway has verified: write tls: { originate: true }' });
-  if ((bind ?? 'enforce') !== 'enforce') report({ path, at: 'key', message: `need bind: enforce, and this policy says ${bind}` });
-  credentials.forEach((credential, at) => {
-    const problem = placeProblem(credential);
-    if (problem !== undefined) report({ path: [...path, at], message: problem });
-    if (!credential.from.secret.name.split('.').every(isDnsLabel))
-      report({ path: [...path, at, 'from', 'secret', 'name'], message: `"${credential.from.secret.name}" is no name of a Secret` });
-  });
 }
 
 function originationOf(

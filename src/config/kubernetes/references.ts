@@ -14,7 +14,7 @@ const PLACED = /^(kubernetes-gateway|configmap):\/\/([^/]+)\/([^/]+)$/;
 
 /**
  * A Gateway's Secrets are in the namespaces of its proxies; a DestinationRule's in those of all gateways, or its own where it selects workloads. The CA
- * may stand in a Secret of its own, `NAME-cacert`. Credentials of an EgressPolicy stand in Secrets of its namespace. Parameters of Gateways, and of their classes, are ConfigMaps.
+ * may stand in a Secret of its own, `NAME-cacert`. What an EgressPolicy has of Secrets stands in those of its namespace. Parameters of Gateways, and of their classes, are ConfigMaps.
  * @param gatewayController who deploys the Gateways of its classes; undefined: nobody asks for parameters
  */
 export function referencesIn(snapshot: Snapshot, gatewayController?: string): Reference[] {
@@ -49,9 +49,12 @@ export function referencesIn(snapshot: Snapshot, gatewayController?: string): Re
     const names = credentialNames(spec);
     if (names.size > 0) addNames(names, spec.workloadSelector ? [...routers, metadata.namespace] : routers);
   }
-  for (const { spec, metadata } of snapshot.list('EgressPolicy'))
+  for (const { spec, metadata } of snapshot.list('EgressPolicy')) {
+    const { clientCertificate } = spec.tls ?? {};
+    if (clientCertificate) add({ kind: 'Secret', namespace: metadata.namespace, name: clientCertificate.secret.name });
     for (const { credentials } of spec.to)
       for (const { from } of credentials) add({ kind: 'Secret', namespace: metadata.namespace, name: from.secret.name });
+  }
   return [...found.values()];
 }
 

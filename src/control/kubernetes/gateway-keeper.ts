@@ -24,8 +24,8 @@ import { type WrittenStatus, writeStatuses } from '../../kube/status/writer.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/finding.ts';
 import { table } from '../../lib/table.ts';
-import { policyStatuses } from '../../policy/status.ts';
-import { credentialValue } from '../../translate/credential-value.ts';
+import { policyStatuses, type Wanted } from '../../policy/status.ts';
+import { credentialValue, shownCertificate } from '../../translate/credential-value.ts';
 import { FIELD_MANAGER, Upkeep } from './upkeep.ts';
 
 /** What is kept of the Gateway API. */
@@ -219,7 +219,8 @@ function egressPolicyStatuses(snapshot: Snapshot, observed: ObservedObjects, fin
   const errors = snapshot.findings.filter(
     ({ level, origin, code }) => level === 'Error' && origin.kind === 'EgressPolicy' && code !== 'SP0018',
   );
-  const missing = (value: string) => credentialValue(value, snapshot).problem;
+  const missing = ({ what, name }: Wanted) =>
+    what === 'value' ? credentialValue(name, snapshot).problem : certificateProblem(name, snapshot);
   const statuses = policyStatuses(objects, snapshot.list('EgressPolicy'), errors, snapshot.asOf ?? Date.now(), missing);
   return statuses.map(({ object, conditions }) => {
     const { namespace, name } = object.metadata;
@@ -227,6 +228,11 @@ function egressPolicyStatuses(snapshot: Snapshot, observed: ObservedObjects, fin
     const passed = passedAnalysis(conditions[0]?.observedGeneration, about);
     return { kind: 'EgressPolicy', namespace, name, status: { conditions: [...conditions, passed] } };
   });
+}
+
+function certificateProblem(place: string, snapshot: Snapshot): string | undefined {
+  const [namespace = '', name = ''] = place.split('/');
+  return shownCertificate(place, { namespace, name }, snapshot).problem;
 }
 
 function classProblem(resource: ResourceOf<'GatewayClass'>, snapshot: Snapshot): string | undefined {

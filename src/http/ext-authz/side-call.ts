@@ -13,6 +13,8 @@ export interface SideCall {
   readonly body: Buffer;
   /** For the whole of it, ms. */
   readonly timeoutMs: number;
+  /** It leaves the mesh: nothing tells the server of the proxy. */
+  readonly leaves?: boolean;
 }
 
 /** The whole response. */

@@ -45,12 +45,17 @@ test('what is not bound, for one host, or not understood is refused; of the last
   }
 });
 
-function clusterOf(bind: JsonValue | undefined): Cluster {
-  return create(ClusterSchema, { metadata: { filterMetadata: { sallyport: (bind === undefined ? {} : { bind }) as never } } });
+function clusterOf(bind: JsonValue | undefined, policy?: boolean): Cluster {
+  return create(ClusterSchema, {
+    metadata: { filterMetadata: { sallyport: { ...(bind !== undefined && { bind }), ...(policy && { policy }) } as never } },
+  });
 }
 
+const FOR_RUN = { host: 'api.example', policy: false };
+const OF_POLICY = { host: 'api.example', policy: true };
+
 test('a cluster of another host, of several, or of nobody in particular gets none', () => {
-  const stray = (bind?: JsonValue) => strayReply([{ host: 'api.example' }], clusterOf(bind))?.status;
+  const stray = (bind?: JsonValue) => strayReply([FOR_RUN], clusterOf(bind))?.status;
   assert.deepEqual(
     [
       stray(BOUND),
@@ -64,7 +69,15 @@ test('a cluster of another host, of several, or of nobody in particular gets non
 });
 
 test('in plain it goes to loopback and private addresses alone', () => {
-  const exposed = (ip: string) => exposedReply([{ host: 'api.example' }], clusterOf(BOUND), ip) !== undefined;
+  const exposed = (ip: string) => exposedReply([FOR_RUN], clusterOf(BOUND), ip) !== undefined;
   for (const ip of ['127.0.0.1', '::1', '10.1.2.3', '192.168.0.1', 'fd00::1', '/run/unix.socket']) assert.ok(!exposed(ip), ip);
   for (const ip of ['203.0.113.7', '169.254.169.254', '100.64.0.1', '2001:db8::1', '0.0.0.0', '224.0.0.1']) assert.ok(exposed(ip), ip);
+});
+
+test('that of an EgressPolicy goes by clusters of EgressPolicies alone, and nowhere in plain', () => {
+  assert.equal(strayReply([OF_POLICY], clusterOf(BOUND))?.status, 403);
+  assert.equal(strayReply([FOR_RUN, OF_POLICY], clusterOf(BOUND))?.status, 403);
+  assert.equal(strayReply([OF_POLICY], clusterOf(BOUND, true)), undefined);
+  for (const ip of ['127.0.0.1', '10.1.2.3', '203.0.113.7'])
+    assert.equal(exposedReply([FOR_RUN, OF_POLICY], clusterOf(BOUND, true), ip)?.status, 403);
 });

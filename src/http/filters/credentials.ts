@@ -44,9 +44,9 @@ export class CredentialsFilter implements HttpFilter {
       };
     }
     const { rules, host } = found;
-    const texts = rules.map((rule) => `puts credential ${rule.name} into ${placeText(rule)} as the request leaves for ${host}`);
+    const texts = rules.map((rule) => `puts ${whatIs(rule)} into ${placeText(rule)} as the request leaves for ${host}`);
     const values = rules.map((rule) => ({ name: rule.name, lacking: lackingReply(rule, host) }));
-    return { ...PASS, injects: { host, texts, values } };
+    return { ...PASS, injects: { host, policy: rules.some(({ policy }) => policy), texts, values } };
   }
 
   run(stream: FilterStream): FilterStatus {
@@ -58,6 +58,10 @@ export class CredentialsFilter implements HttpFilter {
     }
     return gather(stream, found.rules, found.host);
   }
+}
+
+function whatIs({ name, token }: CredentialRule): string {
+  return token ? `an access token of ${token.endpoint}, asked for as credential ${name},` : `credential ${name}`;
 }
 
 /** Undefined where the request gets none. */
@@ -97,13 +101,13 @@ function gather(stream: FilterStream, rules: readonly CredentialRule[], host: st
       return 'continue';
     }
     let status: FilterStatus = 'stop';
-    stream.credential(rule.name, host, (value: Redacted | undefined) => {
+    stream.credential(rule, host, (value: Redacted | undefined) => {
       if (value === undefined) {
         stream.reply(lackingReply(rule, host));
         return;
       }
       payloadFor(stream, rule, (payload) => {
-        injected.push({ rule, value, host, ...(payload !== undefined && { payload }) });
+        injected.push({ rule, value, host, policy: rule.policy, ...(payload !== undefined && { payload }) });
         status = next();
       });
     });

@@ -2,6 +2,8 @@
  * HTTP filters: the last of them, the router, takes the route's action. Each judges a request without doing anything (simulation tries every way that its
  * chances leave), and runs by that judgement in the data plane. One instance serves all requests of a connection manager.
  */
+
+import type { AskedCredential } from '../../lib/contained.ts';
 import type { PlacedOrigin } from '../../lib/origin.ts';
 import type { Redacted } from '../../lib/redacted.ts';
 import type { Injected } from '../credentials.ts';
@@ -76,6 +78,8 @@ export interface Undecided {
 export interface Injects {
   /** For which it is, and no other. */
   readonly host: string;
+  /** Some of it goes by clusters of EgressPolicies alone. */
+  readonly policy: boolean;
   /** What goes where, as clauses. */
   readonly texts: readonly string[];
   /** Each credential by the name of its rule, with the answer where its value can not be had. */
@@ -137,7 +141,7 @@ export interface FilterStream extends JudgedRequest {
    * Asks for the value of a credential that is for this host. `done` is called once, possibly before this returns, unless the request ends before. Undefined:
    * there is none, and why has been said.
    */
-  credential(name: string, host: string, done: (value: Redacted | undefined) => void): void;
+  credential(credential: AskedCredential, host: string, done: (value: Redacted | undefined) => void): void;
   /** Written into the request as it goes out, where it goes to their host by verified TLS or stays near. */
   injected: readonly Injected[] | undefined;
   /** Takes a token from a bucket that all threads of the proxy share; false where there is none. */

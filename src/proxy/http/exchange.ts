@@ -13,6 +13,7 @@ import { prepareRequest } from '../../http/prepare.ts';
 import { type DynamicMetadata, withMetadata } from '../../http/rbac/subject.ts';
 import { prepareResponse } from '../../http/response.ts';
 import type { CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
+import type { AskedCredential } from '../../lib/contained.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Redacted } from '../../lib/redacted.ts';
 import { copyDownstream } from '../copy-downstream.ts';
@@ -154,8 +155,8 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     this.#waits().ask(call, (answer) => this.#guarded(() => done(answer)));
   }
 
-  credential(name: string, host: string, done: (value: Redacted | undefined) => void): void {
-    this.#waits().credential(name, host, (value) => this.#guarded(() => done(value)));
+  credential(credential: AskedCredential, host: string, done: (value: Redacted | undefined) => void): void {
+    this.#waits().credential(credential, host, (value) => this.#guarded(() => done(value)));
   }
 
   #waits(): FilterWait {

@@ -1,5 +1,6 @@
 /** What a filter waits for while it holds a request: time, the answer of another server, or a credential. All of it ends with the request. */
 import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
+import type { AskedCredential } from '../../lib/contained.ts';
 import type { Redacted } from '../../lib/redacted.ts';
 import type { ManagerCore } from './contract.ts';
 import { SideExchange } from './side-exchange.ts';
@@ -38,11 +39,11 @@ export class FilterWait {
     side.start();
   }
 
-  credential(name: string, host: string, done: (value: Redacted | undefined) => void): void {
+  credential(credential: AskedCredential, host: string, done: (value: Redacted | undefined) => void): void {
     const { credentials } = this.#core.deps;
     if (!credentials) done(undefined);
     else
-      credentials.get(name, host, (value) => {
+      credentials.get(credential, host, (value) => {
         if (!this.#over) done(value);
       });
   }

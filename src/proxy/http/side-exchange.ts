@@ -92,8 +92,8 @@ export class SideExchange implements PoolClient, UpstreamRequest {
   poolReady(stream: UpstreamStream): void {
     this.#pool = undefined;
     this.#stream = stream;
-    markMirrored(this.headers, stream.localAddress?.ip);
-    const { body } = this.#call;
+    const { body, leaves } = this.#call;
+    if (!leaves) markMirrored(this.headers, stream.localAddress?.ip);
     stream.sendHead(this, body.length === 0);
     if (body.length > 0) {
       stream.sendData(body);

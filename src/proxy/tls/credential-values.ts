@@ -11,7 +11,7 @@ export function credentialsIn(store: MaterialStore, log: (level: LogLevel, messa
   const known = new Map<string, Redacted | undefined>();
   let generation = store.generation;
   return {
-    get(name, host, done) {
+    get({ name }, host, done) {
       if (generation !== store.generation) known.clear();
       generation = store.generation;
       if (!known.has(name)) {

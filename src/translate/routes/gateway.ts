@@ -1,7 +1,7 @@
 /** The routes of a gateway's HTTP servers. */
 import { create } from '@bufbuild/protobuf';
 import type { ResourceOf } from '../../api/index.ts';
-import { type Resource, resourceText } from '../../api/resource.ts';
+import type { Resource } from '../../api/resource.ts';
 import { Arrangement } from '../../lib/arrangement.ts';
 import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import {
@@ -12,7 +12,7 @@ import {
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { type BindingJson, bindingFor } from '../binding.ts';
 import type { TranslateContext } from '../context.ts';
-import { type GatewayInjection, injectionAt } from '../gateway-injection.ts';
+import { type GatewayInjection, injectionAt, reportRefusedInjection, strayObject } from '../gateway-injection.ts';
 import type { GatewayServer } from '../gateways.ts';
 import { metadataOf } from '../metadata.ts';
 import { MemberPhase } from '../phase.ts';
@@ -38,14 +38,11 @@ interface Claim {
 export function gatewayRoutes(context: TranslateContext, name: string, servers: readonly GatewayServer[]): RouteConfiguration {
   const claims = servers.flatMap((server) => claimsOf(context, server));
   const { gateway, server } = servers[0]!;
-  const injects = (host: string) => injectsOf(context, servers, host);
   const byHost = kept.byHost.get([gateway, server, context.proxy.namespace], NO_INPUTS, () => new Arrangement(hasHostOf, placesByHost));
-  const virtualHosts = byHost.of(claims).map((places) =>
-    virtualHost(
-      places.map((place) => claims[place]!),
-      injects,
-    ),
-  );
+  const virtualHosts = byHost.of(claims).map((places) => {
+    const ofHost = places.map((place) => claims[place]!);
+    return virtualHost(ofHost, injectsOf(context, servers, ofHost));
+  });
   return routeConfiguration(name, virtualHosts.length > 0 ? virtualHosts : [noRoutes(servers[0]!)]);
 }
 
@@ -120,38 +117,35 @@ function hostsFor({ hosts }: GatewayServer, { metadata }: ResourceOf<'VirtualSer
 interface Injects {
   readonly injection: GatewayInjection;
   readonly bind: BindingJson | undefined;
+  /** Why nothing is put in and the calls are refused, as a sentence without its end. */
+  readonly refusal: string | undefined;
 }
 
-/** What is put into requests for a host; its servers share a name, and with that a Gateway, only where nothing is put in. */
-function injectsOf(context: TranslateContext, [first]: readonly GatewayServer[], host: string): Injects | undefined {
+/** What is put into requests for the host of the claims; its servers share a name, and with that a Gateway, only where nothing is put in. */
+function injectsOf(context: TranslateContext, [first]: readonly GatewayServer[], claims: readonly Claim[]): Injects | undefined {
   const { gateway, server } = first!;
+  const { host } = claims[0]!;
   const injection = injectionAt(context, gateway, server);
-  return injection && { injection, bind: bindingFor(context.scope.serviceFor(host), context.mesh.config) };
+  if (!injection) return undefined;
+  const stray = injection.refusal ?? strayObject(context, injection, host, routingOf(claims));
+  // The other was told of where the listener was made.
+  if (stray !== undefined && injection.refusal === undefined) reportRefusedInjection(context, gateway, stray);
+  return { injection, bind: bindingFor(context.scope.serviceFor(host), context.mesh.config), refusal: stray };
+}
+
+function routingOf(claims: readonly Claim[]): Resource[] {
+  return claims.flatMap(({ rule }) => rule?.resource ?? []);
 }
 
 /** `claims` are all for one host, one at least. */
-function virtualHost(claims: readonly Claim[], injectsOf: (host: string) => Injects | undefined): VirtualHost {
-  const { host } = claims[0]!;
-  const injects = injectsOf(host);
-  return kept.hosts.get([claims[0]!], [injects?.injection, injects?.bind, ...claims], () => buildHost(claims, injects));
-}
-
-/** Routes of others could lead a request with the credential elsewhere, or to another path. */
-function strayRule({ rule }: Claim): boolean {
-  return rule !== undefined && rule.resource.derivedFrom?.kind !== 'EgressPolicy';
-}
-
-function refusalFor({ injection }: Injects, claims: readonly Claim[]): string | undefined {
-  const stray = claims.find(strayRule)?.rule?.resource;
-  return (
-    injection.refusal ??
-    (stray && `credentials are put into calls to this host, and ${resourceText(stray)} has routes of its own for it at the gateway`)
-  );
+function virtualHost(claims: readonly Claim[], injects: Injects | undefined): VirtualHost {
+  const { injection, bind, refusal } = injects ?? {};
+  return kept.hosts.get([claims[0]!], [injection, bind, refusal, ...claims], () => buildHost(claims, injects));
 }
 
 function buildHost(claims: readonly Claim[], injects?: Injects): VirtualHost {
   const { host } = claims[0]!;
-  const refusal = injects && refusalFor(injects, claims);
+  const refusal = injects?.refusal;
   const rules = claims.flatMap(({ rule }) => rule ?? []);
   // VirtualServices, which decide, before Gateways.
   const origins = new Set<Resource>([...rules.map(({ resource }) => resource), ...claims.map(({ gateway }) => gateway)]);

@@ -3,6 +3,7 @@
  * credential goes where, never its value. Pure: traffic and simulation ask the same.
  */
 import type { JsonValue } from '@bufbuild/protobuf';
+import type { TokenSettings } from '../../lib/contained.ts';
 import type { Metadata } from '../gen/envoy/config/core/v3/base_pb.js';
 import { SALLYPORT_METADATA } from '../names.ts';
 
@@ -18,6 +19,10 @@ export interface CredentialRule {
   readonly user: string;
   /** Of a signature (AWS Signature Version 4): what it is for, and whether bodies may be left unsigned, as they leave in TLS. */
   readonly signing: { readonly region: string; readonly service: string; readonly unsigned: boolean } | undefined;
+  /** It goes by clusters of EgressPolicies alone, in TLS wherever they lead. */
+  readonly policy: boolean;
+  /** The value is an access token that is asked for. */
+  readonly token: TokenSettings | undefined;
   /** What stands for the value in requests of the client; undefined: nothing does. */
   readonly placeholder: string | undefined;
   /** Empty: any. */
@@ -31,6 +36,11 @@ type Read = readonly CredentialRule[] | 'broken';
 
 const NONE: readonly CredentialRule[] = [];
 const known = new WeakMap<Metadata, Read>();
+
+/** Whether EgressPolicies alone say where a cluster leads, and that TLS does. */
+export function isOfPolicies(metadata: Metadata | undefined): boolean {
+  return metadata?.filterMetadata[SALLYPORT_METADATA]?.policy === true;
+}
 
 export function credentialRules(metadata: Metadata | undefined): Read {
   if (!metadata) return NONE;
@@ -55,12 +65,15 @@ const FIELD = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
 function readRule(json: JsonValue): CredentialRule | undefined {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined;
-  const { name, header, query, sigv4, scheme = '', user = '', placeholder, methods = [], paths = [] } = json;
+  const { name, header, query, sigv4, token: asked, scheme = '', user = '', placeholder, methods = [], paths = [], policy = false } = json;
   if (typeof name !== 'string' || typeof user !== 'string' || !isTexts(methods) || !isTexts(paths)) return undefined;
+  if (typeof policy !== 'boolean') return undefined;
   if (scheme !== '' && scheme !== 'Bearer' && scheme !== 'Basic') return undefined;
   if (placeholder !== undefined && typeof placeholder !== 'string') return undefined;
   const signing = sigv4 === undefined ? undefined : readSigning(sigv4);
-  const rest = { name, scheme, user, placeholder, methods, paths, signing } as const;
+  const token = asked === undefined ? undefined : readToken(asked);
+  if (asked !== undefined && (!token || signing)) return undefined;
+  const rest = { name, scheme, user, placeholder, methods, paths, signing, token, policy } as const;
   if (sigv4 !== undefined)
     return signing && header === undefined && query === undefined && scheme === ''
       ? { ...rest, place: 'signature', key: 'authorization' }
@@ -77,10 +90,24 @@ function readSigning(json: JsonValue): CredentialRule['signing'] {
   return SCOPE.test(region) && SCOPE.test(service) ? { region, service, unsigned } : undefined;
 }
 
+function readToken(json: JsonValue): TokenSettings | undefined {
+  if (!isObject(json)) return undefined;
+  const { endpoint, cluster, scopes, parameters, authentication } = json;
+  if (typeof endpoint !== 'string' || !URL.canParse(endpoint) || !endpoint.startsWith('https://') || typeof cluster !== 'string')
+    return undefined;
+  if (!isTexts(scopes) || !isObject(parameters) || !isTexts(Object.values(parameters))) return undefined;
+  if (authentication !== 'basic' && authentication !== 'body') return undefined;
+  return { endpoint, cluster, scopes, parameters: parameters as Record<string, string>, authentication };
+}
+
+function isObject(json: JsonValue | undefined): json is { [key: string]: JsonValue } {
+  return typeof json === 'object' && json !== null && !Array.isArray(json);
+}
+
 /** As regions and services are named, so that none is taken for more of the scope than it is. */
 const SCOPE = /^[a-z0-9-]+$/;
 
-function isTexts(json: JsonValue): json is string[] {
+function isTexts(json: JsonValue | undefined): json is string[] {
   return Array.isArray(json) && json.every((each) => typeof each === 'string');
 }
 

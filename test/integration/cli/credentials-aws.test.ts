@@ -1,51 +1,23 @@
 /** `run` that signs requests to AWS: a server checks each signature by another implementation, over the request as it came. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { makeCertificate, startServer } from '../outside.ts';
+import { judged } from '../signed.ts';
 import { needs } from '../tools.ts';
 import { injectedWorld, skip as noSandbox } from './credentials-world.ts';
 
 const SECRET = 'canary/wJalrXUtnFEMI+K7';
 const TOKEN = 'canary-session/Token=';
 const skip = noSandbox || needs('openssl', 'curl');
-const aws4 = createRequire(import.meta.url)('aws4') as { sign(request: object, keys: object): { headers: Record<string, string> } };
-
-/** What the request is signed for, or how it is not. */
-async function judged(request: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = [];
-  for await (const part of request as AsyncIterable<Buffer>) parts.push(part);
-  const body = Buffer.concat(parts);
-  const { authorization = '', host } = request.headers;
-  const [, id, region, service, names = ''] =
-    /^AWS4-HMAC-SHA256 Credential=(\w+)\/\d+\/([\w-]+)\/([\w-]+)\/aws4_request, SignedHeaders=([^,]*)/.exec(authorization) ?? [];
-  if (id === undefined) return 'unsigned';
-  const stated = request.headers['x-amz-content-sha256'];
-  if (stated !== undefined && stated !== 'UNSIGNED-PAYLOAD' && stated !== sha256(body)) return 'another body';
-  const headers = Object.fromEntries(names.split(';').map((name) => [name, String(request.headers[name])]));
-  const keys = { accessKeyId: id, secretAccessKey: SECRET };
-  const ignored = { extraHeadersToIgnore: { 'content-length': true, 'content-type': !names.includes('content-type') } };
-  const { headers: expected } = aws4.sign(
-    { service, region, method: request.method, host, path: request.url, headers, body, ...ignored },
-    keys,
-  );
-  const outcome = expected.Authorization === authorization ? 'signed' : `wrong: ${authorization}, not ${expected.Authorization}`;
-  return `${outcome} by ${id} for ${service}, ${stated === 'UNSIGNED-PAYLOAD' ? 'without' : 'with'} its body of ${body.length}`;
-}
-
-function sha256(data: Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
-}
 
 async function aws(t: TestContext) {
   const certificate = makeCertificate('api.example');
   const said: [path: string, outcome: string, token: string | undefined][] = [];
   const listener = async (request: IncomingMessage, response: { end(text: string): void }) => {
-    const outcome = await judged(request);
+    const outcome = await judged(request, SECRET);
     said.push([request.url!, outcome, request.headers['x-amz-security-token'] as string | undefined]);
     response.end('ok\n');
   };

@@ -1,7 +1,8 @@
 /** Values that commands print: as they are, or in an ExecCredential that says when it ends. */
 import { execFile } from 'node:child_process';
-import { FAILED_MS, type Obtained, remembered } from './remembered.ts';
-import { MARGIN_MS, MOST_BYTES, objectIn, type Reader, type Source, type SourceOptions, type Value } from './value.ts';
+import { MARGIN_MS, MOST_BYTES, objectIn, type Reader, type Source, type Value } from '../../../lib/credential-value.ts';
+import { FAILED_MS, failed, type Obtained, remembered } from '../../../lib/remembered.ts';
+import type { SourceOptions } from './options.ts';
 
 const COMMAND_TIMEOUT_MS = 30_000;
 
@@ -47,8 +48,4 @@ function outputOf(output: string, program: string, ttlMs: number, date: number, 
   const leftMs = Date.parse(String(end)) - date;
   if (!(leftMs > 0)) return failed(`${where} has expired`);
   return { value, lifeMs: Math.max(leftMs - MARGIN_MS, leftMs / 2) };
-}
-
-function failed(problem: string): Obtained {
-  return { value: { problem }, lifeMs: FAILED_MS };
 }

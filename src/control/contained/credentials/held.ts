@@ -1,10 +1,11 @@
 /** The credentials of a run: who asks for one gets its value for the host that it is for, and what cannot be had is said. */
 
-import type { CredentialSource } from '../../../lib/contained.ts';
+import type { AskedCredential, CredentialSource } from '../../../lib/contained.ts';
+import type { Source } from '../../../lib/credential-value.ts';
 import type { Redacted } from '../../../lib/redacted.ts';
 import { heldBy, type Injection } from '../../../policy/injection.ts';
+import type { SourceOptions } from './options.ts';
 import { sourceOf } from './sources.ts';
-import type { Source, SourceOptions } from './value.ts';
 
 interface Held {
   readonly host: string;
@@ -25,7 +26,7 @@ export class HeldCredentials implements CredentialSource {
     this.#say = say;
   }
 
-  get(name: string, host: string, done: (value: Redacted | undefined) => void): void {
+  get({ name }: AskedCredential, host: string, done: (value: Redacted | undefined) => void): void {
     const held = this.#held.get(name);
     if (held?.host !== host) {
       this.#say(`credential ${name} is asked for by calls to ${host}, which it is not for: they are refused`);

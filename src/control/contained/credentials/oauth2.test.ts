@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { makeCertificate } from '../../../../test/integration/outside.ts';
 import { needs } from '../../../../test/integration/tools.ts';
+import type { Source, Value } from '../../../lib/credential-value.ts';
 import { sourceOf } from './sources.ts';
-import type { Source, Value } from './value.ts';
 
 const SECRET = 's3cret: +%é-canary'.replace('é', 'e');
 const ID = 'client:one';

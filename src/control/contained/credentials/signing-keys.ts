@@ -1,7 +1,7 @@
 /** Keys of AWS as `credential_process` prints them (docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html), for whoever signs. */
 import type { SigningKeys } from '../../../lib/contained.ts';
+import { objectIn, type Reader } from '../../../lib/credential-value.ts';
 import { Redacted } from '../../../lib/redacted.ts';
-import { objectIn, type Reader } from './value.ts';
 
 /** @param accessKeyId where it is written beside; then the text is the secret access key alone */
 export function keysReader(accessKeyId: string | undefined): Reader {

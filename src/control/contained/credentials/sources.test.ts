@@ -3,9 +3,9 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { Source, Value } from '../../../lib/credential-value.ts';
 import { HeldCredentials } from './held.ts';
 import { sourceOf } from './sources.ts';
-import type { Source, Value } from './value.ts';
 
 const NOW = Date.parse('2026-06-15T12:00:00Z');
 
@@ -126,7 +126,7 @@ test('a value is given for its host alone, and what is wrong is said once', () =
     ['a#2', 'a.example'],
     ['a#2', 'a.example'],
   ] as const)
-    held.get(name, host, (value) => got.push(value?.revealText()));
+    held.get({ name }, host, (value) => got.push(value?.revealText()));
   assert.deepEqual(got, ['v', undefined, undefined, undefined, undefined]);
   assert.deepEqual(said, [
     'credential a#1 is asked for by calls to evil.example, which it is not for: they are refused',

@@ -1,12 +1,13 @@
 /** Where the values of credentials come from: a file, a variable, a command, a token endpoint. Each is asked at every call, and remembers what holds still. */
 import { statSync } from 'node:fs';
+import { DEFAULT_TTL_MS, MOST_BYTES, type Reader, type Source, type Value, valueOf } from '../../../lib/credential-value.ts';
 import { codeOf, messageOf } from '../../../lib/errors.ts';
 import { readRegularFile } from '../../../lib/regular-file.ts';
 import type { Injection } from '../../../policy/injection.ts';
 import { commandSource } from './command.ts';
 import { oauth2Source } from './oauth2.ts';
+import type { SourceOptions } from './options.ts';
 import { keysReader } from './signing-keys.ts';
-import { DEFAULT_TTL_MS, MOST_BYTES, type Reader, type Source, type SourceOptions, type Value, valueOf } from './value.ts';
 
 export function sourceOf({ from, keys }: Pick<Injection, 'from' | 'keys'>, options: SourceOptions): Source {
   const { command, ttl, oauth2 } = from;

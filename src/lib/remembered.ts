@@ -1,5 +1,5 @@
 /** A value that takes time to get: it is kept for as long as it holds, and asked for once, however many wait for it. */
-import type { Source, Value } from './value.ts';
+import type { Source, Value } from './credential-value.ts';
 
 export interface Obtained {
   readonly value: Value;
@@ -11,6 +11,10 @@ export interface Obtained {
 
 /** What could not be had is not asked for at each call. */
 export const FAILED_MS = 1000;
+
+export function failed(problem: string): Obtained {
+  return { value: { problem }, lifeMs: FAILED_MS };
+}
 
 /**
  * Nothing is asked for while nobody calls. A value that still holds outlives a failure to renew it, and never its own end.

@@ -1,7 +1,6 @@
 /** The value of a credential, and who is asked for it. */
-import { fieldValue } from '../../../lib/field-value.ts';
-import { Redacted } from '../../../lib/redacted.ts';
-import type { OwnWay } from '../../own-way.ts';
+import { fieldValue } from './field-value.ts';
+import { Redacted } from './redacted.ts';
 
 /** A value, or why there is none: a clause that holds nothing of what was read. */
 export type Value = Redacted | { readonly problem: string };
@@ -11,18 +10,6 @@ export type Source = (done: (value: Value) => void) => void;
 
 /** Makes a value of what was read. @param where it stands, for the reason why it is none */
 export type Reader = (text: string, where: string) => Value;
-
-export interface SourceOptions {
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Milliseconds that only grow. */
-  readonly now: () => number;
-  /** Milliseconds since the epoch, by which outputs say when they expire. */
-  readonly date: () => number;
-  /** How requests of this program's own leave; without, directly. */
-  readonly way?: OwnWay | undefined;
-  /** Ends commands that run. */
-  readonly signal: AbortSignal;
-}
 
 /** For how long what does not say so holds. */
 export const DEFAULT_TTL_MS = 5 * 60_000;
