@@ -15,8 +15,8 @@ export interface FlowWatcher {
   /** Of very many calls that go well some may be left out, if all who watch agree. */
   readonly sparing?: boolean;
   readonly take: (flow: Flow) => void;
-  /** So many were lost before the next one. */
-  readonly dropped: (count: number) => void;
+  /** So many of this proxy's were lost before the next one. */
+  readonly dropped: (count: number, proxy: string) => void;
   /** The process ends. */
   readonly ended: () => void;
 }
@@ -71,7 +71,7 @@ export class FlowHub {
     const told = last > 0 ? new AfterRecent(watcher) : watcher;
     this.#watchers.add(told);
     await Promise.all([...this.#sources].map((one) => this.#watch(one)));
-    if (told instanceof AfterRecent) told.recent((await this.#recent()).filter(watcher.filter).slice(-last));
+    if (told instanceof AfterRecent) told.recent((await this.recent()).filter(watcher.filter).slice(-last));
     return () => {
       const sparing = this.#sparing;
       if (!this.#watchers.delete(told) || (this.#watchers.size > 0 && this.#sparing === sparing)) return;
@@ -80,8 +80,8 @@ export class FlowHub {
     };
   }
 
-  /** Oldest first. Whose program called is not looked up: its port may be another's by now. */
-  async #recent(): Promise<readonly Flow[]> {
+  /** The ends of the calls that ended last, oldest first. Whose program called is not looked up: its port may be another's by now. */
+  async recent(): Promise<readonly Flow[]> {
     const of = async ({ source, identity, prefix }: Registered) =>
       (await source.recentFlows().catch(() => [])).map((flow) => this.#completed(flow, identity, prefix, undefined));
     const all = (await Promise.all([...this.#sources].map(of))).flat();
@@ -114,7 +114,7 @@ export class FlowHub {
     const deliver = wanted
       ? (flow: ProxyFlow) => this.#take(this.#completed(flow, identity, prefix, this.#callerOf(flow, prefix)))
       : undefined;
-    await source.watchFlows(deliver, this.#dropped, this.#sparing).catch(() => undefined);
+    await source.watchFlows(deliver, (count) => this.#drop(count, proxyName(identity)), this.#sparing).catch(() => undefined);
   }
 
   #completed(flow: ProxyFlow, identity: Registered['identity'], prefix: string, process: FlowProcess | undefined): Flow {
@@ -136,9 +136,9 @@ export class FlowHub {
     for (const watcher of this.#watchers) if (watcher.filter(flow)) watcher.take(flow);
   }
 
-  readonly #dropped = (count: number): void => {
-    for (const watcher of this.#watchers) watcher.dropped(count);
-  };
+  #drop(count: number, proxy: string): void {
+    for (const watcher of this.#watchers) watcher.dropped(count, proxy);
+  }
 }
 
 /** Holds back what comes until what was before is told, and tells of no call twice. */
@@ -174,8 +174,8 @@ class AfterRecent implements FlowWatcher {
     else if (!this.#told.has(flow.id)) this.#watcher.take(flow);
   }
 
-  dropped(count: number): void {
-    this.#watcher.dropped(count);
+  dropped(count: number, proxy: string): void {
+    this.#watcher.dropped(count, proxy);
   }
 
   ended(): void {

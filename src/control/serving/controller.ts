@@ -2,8 +2,10 @@
 
 import { Identities } from '../../ca/identities.ts';
 import { jwksIn, type TokenOptions } from '../../ca/tokens.ts';
+import { type FlowHub, proxyName } from '../../flows/hub.ts';
+import { TELL_FLOWS } from '../../flows/remote/messages.ts';
 import { SallyportError } from '../../lib/errors.ts';
-import type { GrpcServer, Peer } from '../../lib/grpc/server.ts';
+import type { GrpcServer, Handler, Peer } from '../../lib/grpc/server.ts';
 import { isLoopbackAddress, type SocketAddress } from '../../lib/socket-address.ts';
 import { type AdsServerOptions, startAdsServer } from '../../xds/ads/server.ts';
 import type { AdmissionServer } from '../admission/server.ts';
@@ -15,6 +17,7 @@ import { Authentication } from './authentication.ts';
 import { CREATE_CERTIFICATE, caService } from './ca-service.ts';
 import { clientStatus, SYNC_STATUS, seenBy, syncStatus } from './client-status.ts';
 import { type MeshCredentials, meshCredentials } from './credentials.ts';
+import { FlowService } from './flow-service.ts';
 import { ServedProxies } from './served-proxies.ts';
 import { streamsJson } from './status.ts';
 
@@ -43,11 +46,28 @@ export interface ControllerOptions {
   readonly keepMs: number;
   /** Envoys that can get virtual hosts as resources of their own. */
   readonly virtualHosts: boolean;
+  /** Told whenever other proxies tell of their calls; undefined: nobody is to be asked for calls. */
+  readonly tellersChanged?: (() => void) | undefined;
 }
 
 export interface Controller extends ControlPlane {
+  /** The calls of the proxies that are connected; undefined where nobody is asked for them. */
+  readonly flows: FlowsOfProxies | undefined;
   /** How something else that is served proves who it is, by the CA and under these names beside its own; undefined without the CA. */
   credentials(names: readonly string[]): MeshCredentials | undefined;
+}
+
+export interface ProxyReach {
+  /** `namespace/name` */
+  readonly proxy: string;
+  readonly tells: boolean;
+}
+
+/** The calls of proxies, as far as they tell of them. */
+export interface FlowsOfProxies {
+  readonly hub: FlowHub;
+  /** The proxies that are connected, and whether they tell. */
+  reach(): readonly ProxyReach[];
 }
 
 /** Before the first proxies are served. */
@@ -58,6 +78,7 @@ const MOST_AGE_MS = 30 * 60_000;
 /** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served, and as `jwksIn`. */
 export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<Controller> {
   const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs, virtualHosts, webhook, cluster, service } = options;
+  const { tellersChanged } = options;
   checkAddresses(options);
   if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
   const served = new ServedProxies({ keepMs, tell });
@@ -94,6 +115,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
   });
   const servers: GrpcServer[] = [];
   let hook: AdmissionServer | undefined;
+  let flows: FlowService | undefined;
   const admit: AdsServerOptions['admit'] = (node, client, stream) => served.admit(node, client, stream);
   const close = async (graceMs: number) => {
     // API servers learn only by and by that they are to ask another; whom nobody answers makes no pods.
@@ -132,6 +154,10 @@ export async function startController(options: ControllerOptions, tell: (event: 
         refused: (address, reason) => tell({ kind: 'unauthenticated', address, reason }),
       });
       const identify = (peer: Peer) => authentication.identify(peer);
+      const more = new Map<string, Handler>([[CREATE_CERTIFICATE, caService({ identities, trustDomain, identify, failed })]]);
+      flows =
+        tellersChanged && new FlowService({ identify, proxyAt: (peer, proven) => served.proxyAt(peer, proven), changed: tellersChanged });
+      if (flows) more.set(TELL_FLOWS, flows.serve);
       const server = await startAdsServer({
         listen: xdsTls,
         option: '--xds-tls',
@@ -141,7 +167,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
         virtualHosts,
         admit,
         answer,
-        more: new Map([[CREATE_CERTIFICATE, caService({ identities, trustDomain, identify, failed })]]),
+        more,
       });
       credentials.follow((renewed) => server.setTls(renewed));
       servers.push(server);
@@ -155,6 +181,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
     get report() {
       return control.report;
     },
+    flows: flows && { hub: flows.hub, reach: () => reachOf(served, flows.telling) },
     watch,
     reload,
     use,
@@ -166,6 +193,11 @@ export async function startController(options: ControllerOptions, tell: (event: 
     },
     close,
   };
+}
+
+function reachOf({ streams }: ServedProxies, telling: ReadonlySet<string>): readonly ProxyReach[] {
+  const connected = new Set(streams.map(({ identity }) => proxyName(identity)));
+  return [...connected].map((proxy) => ({ proxy, tells: telling.has(proxy) }));
 }
 
 function checkAddresses({ xds, xdsTls, ca, webhook }: ControllerOptions): void {
