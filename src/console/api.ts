@@ -138,7 +138,7 @@ export const ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/events',
     summary:
-      'Server-sent events: state and findings, at once and whenever they change; flows (a list of Flow) with an id; dropped (how many flows are missing); ended. With Last-Event-ID, or after, what came since.',
+      'Server-sent events: state and findings, at once and whenever they change; flows (a list of Flow) with an id; dropped (how many flows are missing, and whether more are of which that is not known); ended. With Last-Event-ID, or after, what came since.',
     parameters: [
       { name: 'after', description: 'As Last-Event-ID: the id of the last event that was seen.' },
       ...PARAMETERS.map((name) => ({ name, description: `As of GET /flows: only calls of this ${name}.`, repeated: true })),

@@ -16,7 +16,12 @@ export class Cuts {
   readonly #made = new WeakMap<Moment, Map<string, Moment>>();
 
   cut(shown: MeshShown, sight: Sight): MeshShown {
-    return { ...shown, now: () => this.#at(shown.now(), sight) };
+    const { reach } = shown;
+    return {
+      ...shown,
+      now: () => this.#at(shown.now(), sight),
+      reach: reach && (() => reach().filter(({ proxy }) => sight.sees(namespaceIn(proxy)))),
+    };
   }
 
   #at(moment: Moment, sight: Sight): Moment {

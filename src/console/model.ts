@@ -78,6 +78,11 @@ export const state = named(
     },
     {
       person: text('Who looks, as the cluster calls them.'),
+      reach: record({
+        connected: count('Proxies that are connected to this controller; others are not seen.'),
+        telling: count('Those that tell of their calls.'),
+        silent: listOf(text('namespace/name.'), 'Some of those that do not.'),
+      }),
       namespaces: listOf(text('A namespace.'), 'The ones that they may see, to which everything is cut; absent where nothing is.'),
     },
     'What the console shows.',

@@ -314,7 +314,7 @@ test('in a browser: the form, what one sees, what is refused, and the way out', 
   assert.ok(!(await page.locator('body').textContent())!.includes('payments'));
   const show = (hash: string) => page.goto(`${origin}/#/${hash}`);
   await show('flows');
-  await page.getByText('Flows come from proxies').waitFor();
+  await page.getByText('No proxy tells this controller').waitFor();
   await show('proof');
   await page.getByText('for those who may see all namespaces').waitFor();
   await show('way-out');

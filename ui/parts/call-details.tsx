@@ -1,7 +1,7 @@
 /** One call, opened: what was seen of it, and the way of such a call. */
 import { useState } from 'preact/hooks';
 import type { Flow } from '../../src/flows/flow.ts';
-import { askedCall, callerText, callTo } from '../lib/calls.ts';
+import { askedCall, callerText, callTo, isOwn } from '../lib/calls.ts';
 import { bytesText, durationText, hostPortText, timeText } from '../lib/format.ts';
 import { Verdict } from './basics.tsx';
 import { Explanation } from './explained.tsx';
@@ -28,7 +28,13 @@ export function CallDetails({ flow, close }: { flow: Flow; close: () => void }) 
         </p>
       )}
       <h3>The way of such a call</h3>
-      <Explanation call={call} saw={flow.protocol === 'dns' ? undefined : flow.verdict} />
+      {isOwn(flow) ? (
+        <Explanation call={call} saw={flow.protocol === 'dns' ? undefined : flow.verdict} />
+      ) : (
+        <p class="note">
+          The proxy is in a namespace that you may not see: the call of the workload itself, which comes before, is explained.
+        </p>
+      )}
     </aside>
   );
 }
