@@ -1,8 +1,8 @@
 /** What is shown, and what is answered, cut to what somebody may see. Secrets are left out for everybody: these are many people's eyes. */
 import type { Snapshot } from '../config/snapshot.ts';
-import { SallyportError } from '../lib/errors.ts';
+import { codeOf, SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
-import type { Explained, Outwards } from './model.ts';
+import type { Difference, Explained, Outwards } from './model.ts';
 import type { Asker } from './questions/asker.ts';
 import type { Answers, ExplainQuestion, Question } from './questions/question.ts';
 import { namespaceIn, type Sight } from './sight.ts';
@@ -94,6 +94,8 @@ export class CutAsker implements Pick<Asker, 'ask'> {
           return cutExplained(await answer(this.#own(asked)), this.#sight);
         case 'outwards':
           return cutOutwards(await answer({ kind: 'outwards', namespaces: this.#sight.namespaces ?? [] }), this.#sight);
+        case 'diff':
+          return cutDifference(await answer({ ...asked, namespaces: this.#sight.namespaces ?? [] }), this.#sight);
         default:
           throw wholeMesh();
       }
@@ -109,6 +111,8 @@ export class CutAsker implements Pick<Asker, 'ask'> {
   }
 
   #rethrow(error: unknown): never {
+    // That names what they have named themselves.
+    if (codeOf(error) === 'not-seen') throw error;
     if (error instanceof SallyportError) throw new SallyportError(error.code, this.#sight.text(error.message));
     throw error;
   }
@@ -152,6 +156,32 @@ function cutHop(hop: Hop, sight: Sight): Hop {
       text: sight.text(text),
       origins: origins.filter(({ namespace }) => sight.sees(namespace)),
     })),
+  };
+}
+
+/** @param difference of the callers that are seen */
+export function cutDifference(difference: Difference, sight: Sight): Difference {
+  const { groups, undecided, added, removed, invalid } = difference;
+  const isSeen = (name: string) => sight.sees(namespaceIn(name));
+  const texts = (all: readonly string[]) => [...new Set(all.map(sight.text))];
+  return {
+    ...difference,
+    groups: groups.map(({ causes, rows }) => ({
+      causes: texts(causes),
+      rows: rows.map(({ kind, workloads, destinations, before, after, example }) => ({
+        kind,
+        workloads: workloads.filter(isSeen),
+        destinations: texts(destinations),
+        before: texts(before),
+        after: sight.text(after),
+        example: sight.text(example),
+      })),
+    })),
+    undecided: texts(undecided),
+    added: added.filter(isSeen),
+    removed: removed.filter(isSeen),
+    invalid: texts(invalid),
+    isCut: true,
   };
 }
 

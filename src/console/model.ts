@@ -251,29 +251,32 @@ export const CHANGES = ['widens', 'weakens', 'differs', 'strengthens', 'narrows'
 
 export const difference = named(
   'Difference',
-  record({
-    before: text('The one side.'),
-    after: text('The other.'),
-    groups: listOf(
-      record({
-        causes: listOf(text('What changed in the configuration.')),
-        rows: listOf(
-          record({
-            kind: oneOf(CHANGES, 'The gravest come first.'),
-            workloads: listOf(text('namespace/name.')),
-            destinations: listOf(text('In words.')),
-            before: listOf(text('How the calls ended.')),
-            after: text('How they end.'),
-            example: text('One call, in the words of sallyport explain.'),
-          }),
-        ),
-      }),
-    ),
-    undecided: listOf(text('A sentence.')),
-    added: listOf(text('A workload that only the second side has; its calls are not compared.')),
-    removed: listOf(text('Likewise of the first.')),
-    invalid: listOf(text('What is not valid on a side, and left out of the answer.')),
-  }),
+  record(
+    {
+      before: text('The one side.'),
+      after: text('The other.'),
+      groups: listOf(
+        record({
+          causes: listOf(text('What changed in the configuration.')),
+          rows: listOf(
+            record({
+              kind: oneOf(CHANGES, 'The gravest come first.'),
+              workloads: listOf(text('namespace/name.')),
+              destinations: listOf(text('In words.')),
+              before: listOf(text('How the calls ended.')),
+              after: text('How they end.'),
+              example: text('One call, in the words of sallyport explain.'),
+            }),
+          ),
+        }),
+      ),
+      undecided: listOf(text('A sentence.')),
+      added: listOf(text('A workload that only the second side has; its calls are not compared.')),
+      removed: listOf(text('Likewise of the first.')),
+      invalid: listOf(text('What is not valid on a side, and left out of the answer.')),
+    },
+    { isCut: flag('Only calls of workloads in namespaces that are seen are compared.') },
+  ),
 );
 
 const way = record({
