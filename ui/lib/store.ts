@@ -3,7 +3,7 @@ import { batch, computed, signal } from '@preact/signals';
 import type { FindingView, State } from '../../src/console/model.ts';
 import type { Flow } from '../../src/flows/flow.ts';
 
-export type Connection = 'connecting' | 'open' | 'lost' | 'ended' | 'refused';
+type Connection = 'connecting' | 'open' | 'lost' | 'ended' | 'refused';
 
 /** Older calls are forgotten: the server has no more of them either. */
 const MOST_CALLS = 10_000;

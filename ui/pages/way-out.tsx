@@ -83,14 +83,14 @@ function Selected({ node, map, ways }: { node: MapNode; map: OutwardMap; ways: O
         )}
       </p>
       {(node.layer === 'workload' || node.layer === 'sidecar') && (
-        <Reach ways={ways.filter(({ from }) => from === node.title || namespaceOf(from) === node.title)} />
+        <Reachable ways={ways.filter(({ from }) => from === node.title || namespaceOf(from) === node.title)} />
       )}
     </section>
   );
 }
 
 /** What workloads may reach, of what is declared, and what becomes of the rest. */
-function Reach({ ways }: { ways: Outwards['ways'] }) {
+function Reachable({ ways }: { ways: Outwards['ways'] }) {
   const of = (wanted: Outwards['ways'][number]['verdict']) => [...new Set(ways.filter(({ verdict }) => verdict === wanted).map(wayText))];
   const rest = REST[state.value?.outboundPolicy ?? ''];
   return (
