@@ -1,5 +1,6 @@
 /** What is shown, and what is answered, cut to what somebody may see. Secrets are left out for everybody: these are many people's eyes. */
 import type { Snapshot } from '../config/snapshot.ts';
+import type { Reach } from '../control/serving/mesh-flows.ts';
 import { codeOf, SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import type { Difference, Explained, Outwards } from './model.ts';
@@ -20,7 +21,7 @@ export class Cuts {
     return {
       ...shown,
       now: () => this.#at(shown.now(), sight),
-      reach: reach && (() => reach().filter(({ proxy }) => sight.sees(namespaceIn(proxy)))),
+      reach: reach && (() => cutReach(reach(), sight)),
     };
   }
 
@@ -31,6 +32,10 @@ export class Cuts {
     made.set(sight.key, known);
     return known;
   }
+}
+
+function cutReach(reach: Reach, sight: Sight): Reach {
+  return { ...reach, proxies: reach.proxies.filter(({ proxy }) => sight.sees(namespaceIn(proxy))) };
 }
 
 export function cutMoment(moment: Moment, sight: Sight): Moment {

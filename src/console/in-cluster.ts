@@ -35,7 +35,7 @@ export async function consoleInCluster(options: InClusterOptions): Promise<Besid
     kind: 'cluster',
     control,
     flows: control.flows?.hub,
-    reach: control.flows?.reach,
+    reach: control.flows && (() => control.flows!.reach()),
     paths: [`cluster ${access.name}`],
     meshConfig: undefined,
     edit: false,

@@ -79,9 +79,11 @@ export const state = named(
     {
       person: text('Who looks, as the cluster calls them.'),
       reach: record({
-        connected: count('Proxies that are connected to this controller; others are not seen.'),
+        connected: count('Proxies that are connected to the controllers that are heard.'),
         telling: count('Those that tell of their calls.'),
         silent: listOf(text('namespace/name.'), 'Some of those that do not.'),
+        heard: count('Controllers beside this one that tell of their proxies.'),
+        unheard: count('Controllers that do not answer: their proxies are not seen.'),
       }),
       namespaces: listOf(text('A namespace.'), 'The ones that they may see, to which everything is cut; absent where nothing is.'),
     },

@@ -2,7 +2,7 @@
 
 import { originOf } from '../api/resource.ts';
 import { splitDocuments } from '../api/yaml/documents.ts';
-import type { ProxyReach } from '../control/serving/controller.ts';
+import type { Reach } from '../control/serving/mesh-flows.ts';
 import { proxyName } from '../flows/hub.ts';
 import { hiddenDocument } from '../inputs/edited.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -55,9 +55,9 @@ export function stateOf(shown: Shown, guest?: Pick<Visitor, 'name' | 'sight'>): 
   };
 }
 
-function reachView(reach: readonly ProxyReach[]): NonNullable<State['reach']> {
-  const silent = reach.filter(({ tells }) => !tells).map(({ proxy }) => proxy);
-  return { connected: reach.length, telling: reach.length - silent.length, silent: silent.slice(0, MOST_SILENT) };
+function reachView({ proxies, heard, unheard }: Reach): NonNullable<State['reach']> {
+  const silent = proxies.filter(({ tells }) => !tells).map(({ proxy }) => proxy);
+  return { connected: proxies.length, telling: proxies.length - silent.length, silent: silent.slice(0, MOST_SILENT), heard, unheard };
 }
 
 export function findingsOf({ findings }: Moment): FindingView[] {

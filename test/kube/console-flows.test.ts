@@ -61,7 +61,8 @@ before(
     if (skip) return;
     node = await KubeNode.start();
     await node.address(ADDRESS);
-    await node.install('console.enabled=true');
+    // Proxies are connected to either, and the console is one's.
+    await node.install('console.enabled=true', 'replicas=2');
     await node.apply([PEOPLE, ...Object.entries(TEAMS).map(([name, space]) => team(name, space))].join('---'));
     // The first may come before the API server knows by which certificate the webhook is known.
     for (const [engine, space] of [
@@ -135,7 +136,9 @@ test('a pod’s refused call is on the Refused page with its reason and what wou
   for (const engine of ENGINES) await refusedCall('shop', engine, `${engine}.before.example`);
   const alice = await pageOf(t, 'alice');
   for (const engine of ENGINES) await alice.locator('.list-row', { hasText: `${engine}.before.example:80` }).waitFor();
-  await alice.getByText('Calls of 2 of the 2 proxies').waitFor();
+  await alice
+    .getByText('Calls of 2 of the 2 proxies that are connected to the 2 controllers that are heard, of those that you may see.')
+    .waitFor();
   // While somebody does.
   for (const engine of ENGINES) {
     await refusedCall('shop', engine, `${engine}.since.example`);

@@ -15,8 +15,11 @@ export function ToldCalls() {
       )}
       {reach && (
         <p class="note">
-          Calls of {reach.telling} of the {counted(reach.connected, 'proxy', 'proxies')} that are connected to this controller
-          {state.value?.namespaces && ', of those that you may see'}. Proxies at its other replicas are not seen here.
+          Calls of {reach.telling} of the {counted(reach.connected, 'proxy', 'proxies')} that are connected to{' '}
+          {reach.heard > 0 ? `the ${reach.heard + 1} controllers that are heard` : 'this controller'}
+          {state.value?.namespaces && ', of those that you may see'}.
+          {reach.unheard > 0 &&
+            ` ${counted(reach.unheard, 'other controller')} of the mesh do not answer: calls at their proxies are not seen here.`}
           {reach.silent.length > 0 && (
             <>
               {' '}

@@ -58,6 +58,7 @@ function serving() {
   const service = new FlowService({
     identify: async () => SPIFFE_ID,
     proxyAt: (peer, proven) => (proven === SPIFFE_ID ? connected.get(peer) : undefined),
+    gatewayAt: (ip) => (ip === '10.0.0.9' ? 'istio-system/egress' : undefined),
     changed: () => void changes++,
   });
   const call = async (address: string) => {
@@ -103,9 +104,24 @@ test('who tells is the proxy that is connected, whatever it says that it is', as
   const cart = await call('a');
   const { flows, dropped, end } = await watched(service);
   assert.deepEqual(cart.asked, [{ watch: 200 }]);
-  cart.tell([{ proxy: 'payments/ledger', role: 'router', gateway: 'payments/way', process: { pid: 1, name: 'x' }, verdict: 'refused' }], 3);
+  cart.tell(
+    [
+      {
+        proxy: 'payments/ledger',
+        upstream: '10.0.0.9:8080',
+        role: 'router',
+        gateway: 'payments/way',
+        process: { pid: 1, name: 'x' },
+        verdict: 'refused',
+      },
+    ],
+    3,
+  );
   const [{ proxy, role, gateway, process } = assert.fail()] = flows;
-  assert.deepEqual([proxy, role, gateway, process, dropped], ['shop/cart', 'sidecar', undefined, undefined, ['3 of shop/cart']]);
+  assert.deepEqual(
+    [proxy, role, gateway, process, dropped],
+    ['shop/cart', 'sidecar', 'istio-system/egress', undefined, ['3 of shop/cart']],
+  );
   end();
   assert.deepEqual(cart.asked.at(-1), { watch: 0 });
   cart.tell([{}]);

@@ -11,12 +11,15 @@ import { type Call, type CallListener, type Handler, type Peer, refused } from '
 import { STATUS } from '../../lib/grpc/status.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import { statusOf } from '../../xds/ads/server.ts';
+import { Recent } from './recent-flows.ts';
 
 export interface FlowServiceOptions {
   /** The SPIFFE ID of whoever calls. Rejects with `xds-unauthenticated`, `xds-too-much` or `xds-unavailable`. */
   readonly identify: (peer: Peer) => Promise<string>;
   /** The proxy that has its configuration over the connection from `peer`. */
   readonly proxyAt: (peer: string, proven: string) => ProxyIdentity | undefined;
+  /** The gateway at an address, `namespace/name`. */
+  readonly gatewayAt: (ip: string) => string | undefined;
   /** Another proxy tells, or one does no more. */
   readonly changed: () => void;
 }
@@ -26,13 +29,11 @@ const MOST_A_SECOND = 2_000;
 const MOST_BEFORE = 10_000;
 /** Of one proxy, calls a second. */
 const SHARE = { least: 2, most: 200 };
-/** How long calls from before are waited for, ms: a proxy may be busy, or gone without a word. */
-const PATIENCE_MS = 2_000;
 /** What one proxy may tell: more than those do that heed what they are asked. */
 const TAKEN: Rate = { aSecond: 4 * SHARE.most, atOnce: 10 * SHARE.most };
 
 export class FlowService {
-  readonly hub = new FlowHub();
+  readonly hub: FlowHub;
   readonly #options: FlowServiceOptions;
   readonly #telling = new Map<string, Telling>();
   /** As it was asked for. */
@@ -40,6 +41,7 @@ export class FlowService {
 
   constructor(options: FlowServiceOptions) {
     this.#options = options;
+    this.hub = new FlowHub({ gatewayAt: options.gatewayAt });
   }
 
   /** The proxies that tell of their calls, `namespace/name`. */
@@ -118,12 +120,13 @@ class Telling implements FlowSource {
   readonly #options: TellingOptions;
   #deliver: FlowDelivery | undefined;
   #dropped: (count: number) => void = () => {};
-  #recent: { readonly flows: Promise<readonly ProxyFlow[]>; readonly came: (flows: readonly ProxyFlow[]) => void } | undefined;
+  readonly #recent: Recent<ProxyFlow>;
   #taken = new Bucket(TAKEN, performance.now());
 
   constructor(name: string, options: TellingOptions) {
     this.name = name;
     this.#options = options;
+    this.#recent = new Recent(() => options.ask({ recent: options.recent() }));
   }
 
   async watchFlows(deliver: FlowDelivery | undefined, dropped: (count: number) => void): Promise<void> {
@@ -139,20 +142,7 @@ class Telling implements FlowSource {
   }
 
   recentFlows(): Promise<readonly ProxyFlow[]> {
-    this.#recent ??= this.#askRecent();
-    return this.#recent.flows;
-  }
-
-  #askRecent() {
-    const { promise, resolve } = Promise.withResolvers<readonly ProxyFlow[]>();
-    const late = setTimeout(() => came([]), PATIENCE_MS).unref();
-    const came = (flows: readonly ProxyFlow[]) => {
-      clearTimeout(late);
-      this.#recent = undefined;
-      resolve(flows);
-    };
-    this.#options.ask({ recent: this.#options.recent() });
-    return { flows: promise, came };
+    return this.#recent.asked();
   }
 
   /** A message of the proxy. Returns what is wrong with it. */
@@ -161,7 +151,7 @@ class Telling implements FlowSource {
     try {
       const { flows, dropped, recent } = toldIn(bytes);
       if (recent) {
-        this.#recent?.came(flows.filter(({ kind }) => kind === 'end'));
+        this.#recent.came(flows);
         return undefined;
       }
       for (const flow of flows) {
@@ -176,6 +166,6 @@ class Telling implements FlowSource {
   }
 
   close(): void {
-    this.#recent?.came([]);
+    this.#recent.came([]);
   }
 }

@@ -4,10 +4,11 @@
  */
 import type { PlacedOrigin } from '../../lib/origin.ts';
 import { table } from '../../lib/table.ts';
-import { PROTOCOLS, type ProxyFlow, VERDICTS } from '../flow.ts';
+import { type Flow, PROTOCOLS, type ProxyFlow, VERDICTS } from '../flow.ts';
 
-/** Path of the method (gRPC). Its messages are JSON, as flows are everywhere. */
+/** Paths of the methods (gRPC), whose messages are JSON, as flows are everywhere: a proxy tells its controller, and a controller others. */
 export const TELL_FLOWS = '/sallyport.flows.v1.Flows/Tell';
+export const RELAY_FLOWS = '/sallyport.flows.v1.Flows/Relay';
 
 export interface FlowsAsked {
   /** From now on so many calls a second are to be told that went well, and as many that did not; 0: none any more. */
@@ -16,8 +17,16 @@ export interface FlowsAsked {
   readonly recent?: number;
 }
 
-export interface FlowsTold {
-  readonly flows: readonly ProxyFlow[];
+/** A proxy that is connected to a controller. */
+export interface ProxyReach {
+  /** `namespace/name` */
+  readonly proxy: string;
+  /** Whether its calls are told. */
+  readonly tells: boolean;
+}
+
+export interface FlowsTold<F extends ProxyFlow = ProxyFlow> {
+  readonly flows: readonly F[];
   /** So many that have ended are not told. */
   readonly dropped: number;
   /** These are the ones of before, which were asked for. */
@@ -42,11 +51,25 @@ export function askedBytes(asked: FlowsAsked): Uint8Array {
   return Buffer.from(JSON.stringify(asked));
 }
 
-/** Flows that cannot be read count as dropped. Throws for what is no such message. */
+/** What a proxy tells. Flows that cannot be read count as dropped. Throws for what is no such message. */
 export function toldIn(bytes: Uint8Array): FlowsTold {
+  return toldBy(bytes, flowIn);
+}
+
+/** What another controller tells: of which proxies, it says.; or only which are connected to it. Throws as `toldIn`. */
+export function relayedIn(bytes: Uint8Array): FlowsTold<Flow> | readonly ProxyReach[] {
+  const { reach } = objectIn(bytes);
+  return reach === undefined ? toldBy(bytes, relayedFlow) : (allOf(reachIn)(reach) ?? []);
+}
+
+export function reachBytes(reach: readonly ProxyReach[]): Uint8Array {
+  return Buffer.from(JSON.stringify({ reach }));
+}
+
+function toldBy<F extends ProxyFlow>(bytes: Uint8Array, readFlow: (value: unknown) => F | undefined): FlowsTold<F> {
   const { flows, dropped, recent } = objectIn(bytes);
   if (!Array.isArray(flows) || flows.length > MOST_TOLD || !isCount(dropped)) throw new Error('this is no message that tells of calls');
-  const read = flows.flatMap((flow) => flowIn(flow) ?? []);
+  const read = flows.flatMap((flow) => readFlow(flow) ?? []);
   return { flows: read, dropped: dropped + flows.length - read.length, recent: recent === true };
 }
 
@@ -75,9 +98,18 @@ function oneOf<T extends string>(values: readonly T[]): Reader<T> {
   return (value) => values.find((each) => each === value);
 }
 
-function listOf<T>(read: Reader<T>): Reader<readonly T[]> {
-  return (value) => (Array.isArray(value) ? value.slice(0, MOST_LISTED).flatMap((item) => read(item) ?? []) : undefined);
+function allOf<T>(read: Reader<T>): Reader<readonly T[]> {
+  return (value) => (Array.isArray(value) ? value.flatMap((item) => read(item) ?? []) : undefined);
 }
+
+function listOf<T>(read: Reader<T>): Reader<readonly T[]> {
+  return (value) => allOf(read)(Array.isArray(value) ? value.slice(0, MOST_LISTED) : value);
+}
+
+const reachIn: Reader<ProxyReach> = (value) => {
+  const proxy = isObject(value) ? text(value.proxy) : undefined;
+  return proxy === undefined ? undefined : { proxy, tells: (value as { readonly tells?: unknown }).tells === true };
+};
 
 const origin: Reader<PlacedOrigin> = (value) => {
   if (!isObject(value)) return undefined;
@@ -134,6 +166,15 @@ export function flowIn(value: unknown): ProxyFlow | undefined {
   }
   const needed = flow.kind === 'end' ? [...ALWAYS, ...AT_THE_END] : ALWAYS;
   return needed.every((name) => Object.hasOwn(flow, name)) ? (flow as unknown as ProxyFlow) : undefined;
+}
+
+const ROLES = ['sidecar', 'router'] as const;
+
+function relayedFlow(value: unknown): Flow | undefined {
+  const flow = flowIn(value);
+  if (!flow || !isObject(value)) return undefined;
+  const [proxy, role, gateway] = [text(value.proxy), oneOf(ROLES)(value.role), text(value.gateway)];
+  return proxy === undefined || role === undefined ? undefined : { ...flow, proxy, role, ...(gateway !== undefined && { gateway }) };
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
