@@ -19,8 +19,8 @@ export const MOST_STREAMS = 128;
 const HEARTBEAT_MS = 15_000;
 /** Of calls that come together (some 200 ms) so many are told, those that went wrong first: nobody reads more, and a hundred readers would keep the thread busy. */
 const MOST_TOLD = 500;
-/** A console that comes without a number gets so many calls of the past. */
-const MOST_PAST = 2_000;
+/** A console that comes without a number gets so many calls of the past that are for it to see, those that went wrong first. */
+const MOST_PAST = 4_000;
 
 /** What is told besides calls: name and data of each event. */
 export type News = readonly (readonly [event: string, data: unknown])[];
@@ -108,7 +108,7 @@ export class Events {
     const { calls, lost } = record.after(seen ?? 0);
     // To whoever was not here before nothing is lost.
     if (seen !== undefined && lost > 0) stream.forgotten(lost);
-    stream.takeAll(seen === undefined ? calls.slice(-MOST_PAST) : calls);
+    stream.takePast(calls, seen === undefined ? MOST_PAST : Number.POSITIVE_INFINITY);
     return record.read(stream);
   }
 
@@ -159,10 +159,10 @@ class Stream implements RecordReader {
     this.#tell(filter ? told() : onceFor(calls, this.#sight, told));
   }
 
-  /** Of the past. */
-  takeAll(calls: readonly Recorded[]): void {
+  /** What is left out of the past nobody misses. */
+  takePast(calls: readonly Recorded[], most: number): void {
     const { epoch, filter, mesh } = this.#options;
-    this.#tell(toldOf(seenOf(calls, this.#sight, mesh()), { epoch, filter, most: Number.POSITIVE_INFINITY }));
+    this.#tell({ ...toldOf(seenOf(calls, this.#sight, mesh()), { epoch, filter, most }), left: 0 });
   }
 
   #tell({ text, count, left }: Told): void {

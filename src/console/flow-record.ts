@@ -11,7 +11,7 @@ const MOST_WRONG = 2_000;
 /** Calls are passed on together, so often, ms. */
 const BATCH_MS = 200;
 /** Calls from before anybody watched, as far as proxies remember them. */
-const MOST_BEFORE = 1_000;
+const MOST_BEFORE = MOST_ALLOWED + MOST_WRONG;
 const LINGER_MS = 10 * 60 * 1000;
 
 export class Recorded {

@@ -108,6 +108,7 @@ test('who tells is the proxy that is connected, whatever it says that it is', as
     [
       {
         proxy: 'payments/ledger',
+        workload: 'payments/ledger',
         upstream: '10.0.0.9:8080',
         role: 'router',
         gateway: 'payments/way',
@@ -117,10 +118,10 @@ test('who tells is the proxy that is connected, whatever it says that it is', as
     ],
     3,
   );
-  const [{ proxy, role, gateway, process } = assert.fail()] = flows;
+  const [{ proxy, role, workload, gateway, process } = assert.fail()] = flows;
   assert.deepEqual(
-    [proxy, role, gateway, process, dropped],
-    ['shop/cart', 'sidecar', 'istio-system/egress', undefined, ['3 of shop/cart']],
+    [proxy, role, workload, gateway, process, dropped],
+    ['shop/cart', 'sidecar', 'shop/cart', 'istio-system/egress', undefined, ['3 of shop/cart']],
   );
   end();
   assert.deepEqual(cart.asked.at(-1), { watch: 0 });

@@ -10,6 +10,7 @@ import { messageOf } from '../../lib/errors.ts';
 import { type Call, type CallListener, type Handler, type Peer, refused } from '../../lib/grpc/server.ts';
 import { STATUS } from '../../lib/grpc/status.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
+import { SPIFFE } from '../../lib/spiffe.ts';
 import { statusOf } from '../../xds/ads/server.ts';
 import { Recent } from './recent-flows.ts';
 
@@ -70,7 +71,7 @@ export class FlowService {
 
   #listen(call: Call, proxy: ProxyIdentity, isStillIt: () => boolean): CallListener {
     const { address } = call.peer;
-    const telling = new Telling(proxyName(proxy), {
+    const telling = new Telling(proxy, {
       ask: (asked) => call.write(askedBytes(asked)),
       share: () => this.#share,
       recent: () => Math.max(SHARE.least, Math.min(MOST_RECENT, Math.floor(MOST_BEFORE / this.#telling.size))),
@@ -117,14 +118,17 @@ interface TellingOptions {
 /** One proxy that tells. */
 class Telling implements FlowSource {
   readonly name: string;
+  /** Who calls where no certificate says it: at a sidecar its workload. */
+  readonly #caller: string | undefined;
   readonly #options: TellingOptions;
   #deliver: FlowDelivery | undefined;
   #dropped: (count: number) => void = () => {};
   readonly #recent: Recent<ProxyFlow>;
   #taken = new Bucket(TAKEN, performance.now());
 
-  constructor(name: string, options: TellingOptions) {
-    this.name = name;
+  constructor(proxy: ProxyIdentity, options: TellingOptions) {
+    this.name = proxyName(proxy);
+    this.#caller = proxy.type === 'sidecar' ? this.name : undefined;
     this.#options = options;
     this.#recent = new Recent(() => options.ask({ recent: options.recent() }));
   }
@@ -151,12 +155,12 @@ class Telling implements FlowSource {
     try {
       const { flows, dropped, recent } = toldIn(bytes);
       if (recent) {
-        this.#recent.came(flows);
+        this.#recent.came(flows.map(this.#called));
         return undefined;
       }
       for (const flow of flows) {
         if (!this.#taken.takes(performance.now())) return 'this is far more than was asked for';
-        this.#deliver?.(flow);
+        this.#deliver?.(this.#called(flow));
       }
       if (dropped > 0) this.#dropped(dropped);
       return undefined;
@@ -164,6 +168,11 @@ class Telling implements FlowSource {
       return messageOf(error);
     }
   }
+
+  readonly #called = ({ workload, ...flow }: ProxyFlow): ProxyFlow => {
+    const caller = workload?.startsWith(SPIFFE) ? workload : this.#caller;
+    return { ...flow, ...(caller !== undefined && { workload: caller }) };
+  };
 
   close(): void {
     this.#recent.came([]);
