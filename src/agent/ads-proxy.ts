@@ -3,6 +3,8 @@
  * plane is gone Envoy's stream stays, so that it goes on getting its identity; once it is back Envoy is to begin anew, as it then says what it has.
  */
 import { type ChannelCredentials, Client, type ClientDuplexStream, type Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import type { FlowHub } from '../flows/hub.ts';
+import { tellFlows } from '../flows/remote/telling.ts';
 import { messageOf } from '../lib/errors.ts';
 import { type Call, type CallListener, type Handler, startGrpcServer } from '../lib/grpc/server.ts';
 import { STATUS, type Status } from '../lib/grpc/status.ts';
@@ -11,7 +13,7 @@ import { CHANNEL_OPTIONS } from '../xds/ads/channel-options.ts';
 import { serverNameFor } from '../xds/ads/client-credentials.ts';
 import { DeltaStream, type DeltaStreamOptions } from './delta-stream.ts';
 
-export interface AdsProxyOptions extends Pick<DeltaStreamOptions, 'secrets' | 'rootsCame' | 'namesCame' | 'refused' | 'tells'> {
+export interface AdsProxyOptions extends Pick<DeltaStreamOptions, 'secrets' | 'rootsCame' | 'namesCame' | 'refused' | 'told'> {
   /** What else is served at the socket, by path. */
   readonly more: ReadonlyMap<string, Handler>;
   /** Path of the socket. */
@@ -21,6 +23,8 @@ export interface AdsProxyOptions extends Pick<DeltaStreamOptions, 'secrets' | 'r
   readonly credentials: () => ChannelCredentials;
   /** What is added to each call, e.g. a token. */
   readonly metadata: () => Metadata;
+  /** The calls of the Envoy that the control plane may be told of. */
+  readonly flows: FlowHub;
   readonly tell: (event: AdsProxyEvent) => void;
 }
 
@@ -82,6 +86,8 @@ class Passage implements CallListener {
   readonly #stream: DeltaStream;
   #client: Client | undefined;
   #upstream: ToControlPlane | undefined;
+  /** Ends the telling of calls. */
+  #endTelling = () => {};
   /** What Envoy has said before there was somebody to hear it. */
   #early: Uint8Array[] = [];
   #again: NodeJS.Timeout | undefined;
@@ -96,13 +102,13 @@ class Passage implements CallListener {
     this.#envoy = envoy;
     this.#options = options;
     this.#told = told;
-    const { secrets, rootsCame, namesCame, refused, tells } = options;
+    const { secrets, rootsCame, namesCame, refused, told: toldUnwatched } = options;
     this.#stream = new DeltaStream({
       secrets,
       rootsCame,
       namesCame,
       refused,
-      tells,
+      told: toldUnwatched,
       toEnvoy: (response) => this.#write(response),
       toControlPlane: (request) => {
         if (this.#upstream) this.#upstream.write(request);
@@ -155,13 +161,18 @@ class Passage implements CallListener {
     const asItIs = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     const upstream: ToControlPlane = client.makeBidiStreamRequest(METHOD, asItIs, (bytes: Buffer) => bytes, metadata);
     this.#upstream = upstream;
-    upstream.on('metadata', () => this.#told.connected());
+    upstream.on('metadata', () => {
+      this.#told.connected();
+      const { flows, metadata: of } = this.#options;
+      if (!this.#over && this.#stream.tells) this.#endTelling = tellFlows(client, flows, of);
+    });
     upstream.on('data', (bytes: Buffer) => this.#checked(() => this.#stream.fromControlPlane(bytes)));
     upstream.on('error', () => {});
     upstream.on('status', ({ code, details }: StatusObject) => {
       if (this.#over || this.#upstream !== upstream) return;
       this.#upstream = undefined;
       this.#broken = true;
+      this.#endTelling();
       this.#lost(code === status.OK ? 'it ended the stream' : details);
     });
     for (const request of this.#early) upstream.write(request);
@@ -198,6 +209,7 @@ class Passage implements CallListener {
     this.#over = true;
     clearTimeout(this.#again);
     this.#stream.close();
+    this.#endTelling();
     this.#upstream?.cancel();
     this.#client?.close();
     this.#envoy.end(code, details);

@@ -11,6 +11,7 @@ import { Metadata } from '@grpc/grpc-js';
 import { certificatesIn } from '../ca/certificates.ts';
 import { EnvoyAdmin } from '../engine/envoy/admin.ts';
 import { createAdminFront } from '../engine/envoy/admin-front.ts';
+import type { ToldUnwatched } from '../engine/envoy/flows/listeners.ts';
 import { accessLogService, envoyFlows, LAST_ENTRIES_MS } from '../engine/envoy/flows/service.ts';
 import { claimFolder, clearLeftovers } from '../engine/envoy/leftovers.ts';
 import { proxyFlows } from '../engine/proxy-flows.ts';
@@ -58,7 +59,9 @@ export interface AgentOptions {
   /** How long Envoy drains before it ends, ms. */
   readonly drainMs: number;
   /** Where calls can be watched. */
-  readonly flows: FlowHub | undefined;
+  readonly flows: FlowHub;
+  /** Of which calls Envoy tells while nobody watches. */
+  readonly told: ToldUnwatched;
 }
 
 export type AgentEvent =
@@ -105,7 +108,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
   const folder = claimFolder(tmpdir());
   const admin = new EnvoyAdmin(join(folder, ADMIN_SOCKET));
   const flows = envoyFlows(options.identity, admin);
-  const unwatch = options.flows?.register(options.identity, flows);
+  const unwatch = options.flows.register(options.identity, flows);
   let source: IdentitySource | undefined;
   let proxy: AdsProxy | undefined;
   let envoy: EnvoyChild | undefined;
@@ -131,7 +134,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
     clearInterval(watch);
     source?.close();
     await envoy?.end();
-    unwatch?.();
+    unwatch();
     flows.close();
     proxy?.close();
     for (const server of servers) await server.close();
@@ -170,7 +173,8 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
       socket,
       target: controller,
       secrets,
-      tells: options.flows !== undefined,
+      told: options.told,
+      flows: options.flows,
       more: accessLogService(flows),
       credentials: () => clientCredentials(controller.address, { ca: way.trusted(), ...(secrets.own ? { own: secrets.own } : {}) }),
       metadata: () => {

@@ -19,7 +19,7 @@ function stream(namesCame?: (table: Uint8Array | undefined) => void) {
   const tables: string[][] = [];
   const made = new DeltaStream({
     secrets,
-    tells: true,
+    told: 'all',
     toEnvoy: (bytes) => responses.push(bytes),
     toControlPlane: (bytes) => requests.push(bytes),
     rootsCame: (text) => roots.push(text),

@@ -4,7 +4,7 @@
  * as DNS is answered beside Envoy; and for listeners, which are to tell of their calls. Knows nothing of gRPC.
  */
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { tellingListener, tellsOfCalls } from '../engine/envoy/flows/listeners.ts';
+import { type ToldUnwatched, tellingListener, tellsOfCalls } from '../engine/envoy/flows/listeners.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
@@ -25,8 +25,8 @@ export interface DeltaStreamOptions {
   readonly toControlPlane: (request: Uint8Array) => void;
   /** The control plane says whom the mesh trusts (PEM); undefined: nobody asks it. */
   readonly rootsCame?: ((roots: string) => void) | undefined;
-  /** Listeners tell of their calls, where Envoy can. */
-  readonly tells: boolean;
+  /** Of which calls listeners tell while nobody watches, where Envoy can. */
+  readonly told: ToldUnwatched;
   /** The control plane says which names there are; undefined: nobody asks it. Throws for what is no table of names. */
   readonly namesCame?: ((table: Uint8Array | undefined) => void) | undefined;
   /** Envoy did not take a secret that it was given here. */
@@ -74,8 +74,8 @@ export class DeltaStream {
 
   /** Throws for what is no response. */
   fromControlPlane(bytes: Uint8Array): void {
-    if (this.#tells && isOf(LISTENERS, bytes, RESPONSE_TYPE_URL)) {
-      this.#options.toEnvoy(telling(bytes));
+    if (this.tells && isOf(LISTENERS, bytes, RESPONSE_TYPE_URL)) {
+      this.#options.toEnvoy(telling(bytes, this.#options.told));
       return;
     }
     if (isOf(NAMES, bytes, RESPONSE_TYPE_URL)) {
@@ -103,8 +103,9 @@ export class DeltaStream {
     }
   }
 
-  get #tells(): boolean {
-    return this.#options.tells && this.#node !== undefined && tellsOfCalls(this.#node);
+  /** Whether Envoy tells of its calls: not known before its first request. */
+  get tells(): boolean {
+    return this.#node !== undefined && tellsOfCalls(this.#node);
   }
 
   /** Takes out of a request for secrets what is answered here. Returns whether something is left for the control plane. */
@@ -179,11 +180,11 @@ function isOf(type: Buffer, bytes: Uint8Array, field: number): boolean {
 }
 
 /** A response with listeners that tell of their calls. */
-function telling(bytes: Uint8Array): Uint8Array {
+function telling(bytes: Uint8Array, told: ToldUnwatched): Uint8Array {
   const response = fromBinary(DeltaDiscoveryResponseSchema, bytes);
   for (const { resource } of response.resources) {
     try {
-      if (resource) resource.value = tellingListener(resource.value);
+      if (resource) resource.value = tellingListener(resource.value, told);
     } catch {
       // What is wrong with it Envoy says.
     }

@@ -64,7 +64,10 @@ export function agentCommand(): Command {
     .addOption(addressOption('--metrics-address <address:port>', 'merged metrics (/stats/prometheus); port 0 for none', '0.0.0.0:15020'))
     .option('--app-metrics <url>', "the application's own metrics, given out with Envoy's, e.g. http://127.0.0.1:8080/metrics")
     .addOption(dnsAddressOption())
-    .option('--flows', 'have Envoy tell of its calls, for sallyport flows: some 40 % more of its CPU time a request')
+    .option(
+      '--flows',
+      'have Envoy tell of all its calls while nobody watches, too: some 40 % more of its CPU time a request. Else it tells then of those that go wrong',
+    )
     .addOption(
       new Option('--app-probes <json>', 'probes of the application that are made at the metrics address (/app-health/…)')
         .env('ISTIO_KUBE_APP_PROBERS')
@@ -86,10 +89,11 @@ export function agentCommand(): Command {
     const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics, probes, dns };
     const lineOf = agentTeller(hostPort(options.controller.address, options.controller.port));
     const { appMetrics, ttl: lifeMs, drainDuration: drainMs } = options;
-    const run = (flows?: FlowHub) =>
+    const told = options.flows ? 'all' : 'wrong';
+    const run = (flows: FlowHub) =>
       serve(
         async (ended) => {
-          const agent = await startAgent({ ...options, ...about, appMetrics, lifeMs, drainMs, flows }, (event) => {
+          const agent = await startAgent({ ...options, ...about, appMetrics, lifeMs, drainMs, flows, told }, (event) => {
             const line = lineOf(event);
             if (line !== undefined) say(line);
           });
@@ -98,6 +102,6 @@ export function agentCommand(): Command {
         },
         { watch: false, grace: drainMs },
       );
-    process.exitCode = await (options.flows ? showing('agent', run) : run());
+    process.exitCode = await showing('agent', run);
   });
 }

@@ -143,8 +143,10 @@ export function controllerCommand(): Command {
         access: () => clusterAccess(options),
       };
       const { cluster, service } = await dutiesOf(options, place);
-      const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, cluster, service, statusAddress, keepMs, virtualHosts };
       let pages: Beside | undefined;
+      const tellersChanged = options.console && (() => pages?.changed());
+      const served = { ca, xds, xdsTls, tokens, statusAddress, keepMs, virtualHosts, tellersChanged };
+      const what = { ...served, paths, source, meshConfig, webhook, cluster, service };
       const control = await startController(what, (event) => {
         sayServed(event);
         pages?.changed();

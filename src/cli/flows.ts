@@ -25,7 +25,7 @@ export function flowsCommand(): Command {
   return new Command('flows')
     .summary('watch the calls of a running up, run, proxy or agent')
     .description(
-      'Shows the calls of a running sallyport up, run, proxy or agent --flows of this user as they begin and end, until it ends or you do (Ctrl-C). Of calls from ' +
+      'Shows the calls of a running sallyport up, run, proxy or agent of this user as they begin and end, until it ends or you do (Ctrl-C). Of calls from ' +
         'before the last ones are remembered (--last), longer by access logs. With -o json a line of JSON each; its JSON Schema: sallyport schema Flow.',
     )
     .addOption(several('--verdict <verdict>', `how it ended: ${VERDICTS.join(', ')}; then only ends are shown`, VERDICTS))

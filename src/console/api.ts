@@ -88,6 +88,7 @@ const side = record(
     spec: text('A path of what is shown, or git:REV[:PATH].'),
     file: text('A file that is edited.'),
     text: text('What stands in it then.'),
+    applied: text('Objects as YAML, applied to the cluster.'),
   },
 );
 
@@ -138,7 +139,7 @@ export const ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/events',
     summary:
-      'Server-sent events: state and findings, at once and whenever they change; flows (a list of Flow) with an id; dropped (how many flows are missing); ended. With Last-Event-ID, or after, what came since.',
+      'Server-sent events: state and findings, at once and whenever they change; flows (a list of Flow) with an id; dropped (how many flows are missing, and whether more are of which that is not known); ended. With Last-Event-ID, or after, what came since.',
     parameters: [
       { name: 'after', description: 'As Last-Event-ID: the id of the last event that was seen.' },
       ...PARAMETERS.map((name) => ({ name, description: `As of GET /flows: only calls of this ${name}.`, repeated: true })),
@@ -239,8 +240,8 @@ export const ROUTES: readonly Route[] = [
     kind: 'long',
     method: 'POST',
     path: '/diff',
-    whole: true,
-    summary: 'Which calls end differently under two configurations. A side without fields is what is shown.',
+    summary:
+      'Which calls end differently under two configurations. A side without fields is what is shown; in a cluster the other is what it would be with some objects applied.',
     body: record({ before: side, after: side }),
     answer: model.difference,
     question: ({ shown }, { body }) => diffQuestion(shown, body),
@@ -315,7 +316,8 @@ function diffQuestion(shown: Shown, body: unknown): Question {
 
 /** A browser chooses among what the console was started with, and the revisions of the repository; no other path of the machine. */
 function sideOf(shown: Shown, value: unknown): Side {
-  const { spec, file, text: edited } = fieldsOf(value);
+  const { spec, file, text: edited, applied } = fieldsOf(value);
+  if (shown.kind === 'cluster') return sideOfCluster(Object.keys(fieldsOf(value)), applied);
   if (typeof file === 'string' && typeof edited === 'string') {
     if (shown.kind === 'dump') throw new SallyportError('no-resources', 'a config dump holds no file that can be edited');
     return { kind: 'edited', edit: { file, text: edited } };
@@ -323,6 +325,13 @@ function sideOf(shown: Shown, value: unknown): Side {
   if (spec === undefined || spec === '') return { kind: 'shown' };
   if (typeof spec === 'string' && (spec.startsWith('git:') || shown.paths.includes(spec))) return { kind: 'spec', spec };
   throw new SallyportError('usage', `a side is one of the paths that are shown (${shown.paths.join(', ')}), or git:REV[:PATH]`);
+}
+
+/** The controller's own files and revisions are nobody's to name. */
+function sideOfCluster(fields: readonly string[], applied: unknown): Side {
+  if (fields.length === 0) return { kind: 'shown' };
+  if (fields.length === 1 && typeof applied === 'string') return { kind: 'applied', text: applied };
+  throw new SallyportError('usage', 'a side is the cluster, {}, or what it would be with objects applied, {"applied": YAML}');
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {

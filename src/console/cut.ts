@@ -1,8 +1,9 @@
 /** What is shown, and what is answered, cut to what somebody may see. Secrets are left out for everybody: these are many people's eyes. */
 import type { Snapshot } from '../config/snapshot.ts';
-import { SallyportError } from '../lib/errors.ts';
+import type { Reach } from '../control/serving/mesh-flows.ts';
+import { codeOf, SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
-import type { Explained, Outwards } from './model.ts';
+import type { Difference, Explained, Outwards } from './model.ts';
 import type { Asker } from './questions/asker.ts';
 import type { Answers, ExplainQuestion, Question } from './questions/question.ts';
 import { namespaceIn, type Sight } from './sight.ts';
@@ -16,7 +17,12 @@ export class Cuts {
   readonly #made = new WeakMap<Moment, Map<string, Moment>>();
 
   cut(shown: MeshShown, sight: Sight): MeshShown {
-    return { ...shown, now: () => this.#at(shown.now(), sight) };
+    const { reach } = shown;
+    return {
+      ...shown,
+      now: () => this.#at(shown.now(), sight),
+      reach: reach && (() => cutReach(reach(), sight)),
+    };
   }
 
   #at(moment: Moment, sight: Sight): Moment {
@@ -26,6 +32,10 @@ export class Cuts {
     made.set(sight.key, known);
     return known;
   }
+}
+
+function cutReach(reach: Reach, sight: Sight): Reach {
+  return { ...reach, proxies: reach.proxies.filter(({ proxy }) => sight.sees(namespaceIn(proxy))) };
 }
 
 export function cutMoment(moment: Moment, sight: Sight): Moment {
@@ -89,6 +99,8 @@ export class CutAsker implements Pick<Asker, 'ask'> {
           return cutExplained(await answer(this.#own(asked)), this.#sight);
         case 'outwards':
           return cutOutwards(await answer({ kind: 'outwards', namespaces: this.#sight.namespaces ?? [] }), this.#sight);
+        case 'diff':
+          return cutDifference(await answer({ ...asked, namespaces: this.#sight.namespaces ?? [] }), this.#sight);
         default:
           throw wholeMesh();
       }
@@ -104,6 +116,8 @@ export class CutAsker implements Pick<Asker, 'ask'> {
   }
 
   #rethrow(error: unknown): never {
+    // That names what they have named themselves.
+    if (codeOf(error) === 'not-seen') throw error;
     if (error instanceof SallyportError) throw new SallyportError(error.code, this.#sight.text(error.message));
     throw error;
   }
@@ -147,6 +161,32 @@ function cutHop(hop: Hop, sight: Sight): Hop {
       text: sight.text(text),
       origins: origins.filter(({ namespace }) => sight.sees(namespace)),
     })),
+  };
+}
+
+/** @param difference of the callers that are seen */
+export function cutDifference(difference: Difference, sight: Sight): Difference {
+  const { groups, undecided, added, removed, invalid } = difference;
+  const isSeen = (name: string) => sight.sees(namespaceIn(name));
+  const texts = (all: readonly string[]) => [...new Set(all.map(sight.text))];
+  return {
+    ...difference,
+    groups: groups.map(({ causes, rows }) => ({
+      causes: texts(causes),
+      rows: rows.map(({ kind, workloads, destinations, before, after, example }) => ({
+        kind,
+        workloads: workloads.filter(isSeen),
+        destinations: texts(destinations),
+        before: texts(before),
+        after: sight.text(after),
+        example: sight.text(example),
+      })),
+    })),
+    undecided: texts(undecided),
+    added: added.filter(isSeen),
+    removed: removed.filter(isSeen),
+    invalid: texts(invalid),
+    isCut: true,
   };
 }
 

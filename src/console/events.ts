@@ -1,13 +1,15 @@
 /**
  * `GET /api/v1/events`: server-sent events (WHATWG HTML, 9.2). `state` and `findings` come first and whenever they change; `flows` are calls as they begin and end,
  * with the last one's number as the event's id. Whoever comes again with `Last-Event-ID` gets the calls since then; what is no longer kept, or was not taken in
- * time, is counted in `dropped`.
+ * time, is counted in `dropped`. Who may not see all gets the calls that are theirs to see.
  */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FlowFilter } from '../flows/filter.ts';
-import type { FlowRecord, Recorded } from './flow-record.ts';
+import { cutFlow, type FlowMesh, lossSeen } from './flow-cut.ts';
+import { type FlowRecord, Recorded, type RecordReader } from './flow-record.ts';
 import { HEADERS } from './replies.ts';
+import { EVERYTHING, type Sight } from './sight.ts';
 import type { Visitor } from './visitors.ts';
 
 /** A reader that is behind by more characters than this loses calls, and is told how many. */
@@ -17,8 +19,8 @@ export const MOST_STREAMS = 128;
 const HEARTBEAT_MS = 15_000;
 /** Of calls that come together (some 200 ms) so many are told, those that went wrong first: nobody reads more, and a hundred readers would keep the thread busy. */
 const MOST_TOLD = 500;
-/** A console that comes without a number gets so many calls of the past. */
-const MOST_PAST = 2_000;
+/** A console that comes without a number gets so many calls of the past that are for it to see, those that went wrong first. */
+const MOST_PAST = 4_000;
 
 /** What is told besides calls: name and data of each event. */
 export type News = readonly (readonly [event: string, data: unknown])[];
@@ -26,18 +28,24 @@ export type News = readonly (readonly [event: string, data: unknown])[];
 /** Much may change at once: it is told together, so often, ms. */
 const TELL_MS = 100;
 
+export interface EventsOptions {
+  /** Undefined where nothing is told of calls. */
+  readonly record: FlowRecord | undefined;
+  /** For whom, where people are told apart: the same for those of the same name who see the same. */
+  readonly news: (guest: Visitor | undefined) => News;
+  /** By which calls are cut to what somebody sees. */
+  readonly mesh: () => FlowMesh;
+}
+
 export class Events {
   /** Numbers of another process mean nothing here. */
   readonly #epoch = randomBytes(4).toString('hex');
-  readonly #record: FlowRecord | undefined;
-  readonly #news: (guest: Visitor | undefined) => News;
+  readonly #options: EventsOptions;
   #telling: NodeJS.Timeout | undefined;
   readonly #streams = new Set<Stream>();
 
-  /** @param news for whom, where people are told apart: the same for those of the same name who see the same */
-  constructor(record: FlowRecord | undefined, news: (guest: Visitor | undefined) => News) {
-    this.#record = record;
-    this.#news = news;
+  constructor(options: EventsOptions) {
+    this.#options = options;
   }
 
   get count(): number {
@@ -73,10 +81,11 @@ export class Events {
     request.socket.setTimeout(0);
     request.socket.setKeepAlive(true, HEARTBEAT_MS);
     response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream; charset=UTF-8' });
-    const stream = new Stream(response, this.#epoch, filter, guest);
+    const { record, mesh } = this.#options;
+    const stream = new Stream(response, { epoch: this.#epoch, filter, guest, mesh });
     this.#streams.add(stream);
     stream.send(this.#newsText(guest));
-    const stop = this.#record && this.#follow(this.#record, stream, after);
+    const stop = record && this.#follow(record, stream, after);
     const heartbeat = setInterval(() => stream.send(':\n\n'), HEARTBEAT_MS).unref();
     // Not `ended`, which is the end of all: whoever is still let in comes again.
     const stay = guest?.whenOut(() => response.end());
@@ -98,30 +107,44 @@ export class Events {
     const seen = epoch === this.#epoch && /^\d{1,15}$/.test(number ?? '') ? Number(number) : undefined;
     const { calls, lost } = record.after(seen ?? 0);
     // To whoever was not here before nothing is lost.
-    if (seen !== undefined) stream.dropped(lost);
-    stream.takeAll(seen === undefined ? calls.slice(-MOST_PAST) : calls);
+    if (seen !== undefined && lost > 0) stream.forgotten(lost);
+    stream.takePast(calls, seen === undefined ? MOST_PAST : Number.POSITIVE_INFINITY);
     return record.read(stream);
   }
 
   #newsText(guest: Visitor | undefined): string {
-    return this.#news(guest)
+    return this.#options
+      .news(guest)
       .map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
       .join('');
   }
 }
 
-class Stream {
+interface StreamOptions {
+  readonly epoch: string;
+  readonly filter: FlowFilter | undefined;
   readonly guest: Visitor | undefined;
-  readonly #response: ServerResponse;
-  readonly #epoch: string;
-  readonly #filter: FlowFilter | undefined;
-  #dropped = 0;
+  readonly mesh: () => FlowMesh;
+}
 
-  constructor(response: ServerResponse, epoch: string, filter: FlowFilter | undefined, guest: Visitor | undefined) {
-    this.guest = guest;
+class Stream implements RecordReader {
+  readonly #response: ServerResponse;
+  readonly #options: StreamOptions;
+  #dropped = 0;
+  /** Some more are missing: how many of those that are theirs to see is not known. */
+  #lacksMore = false;
+
+  constructor(response: ServerResponse, options: StreamOptions) {
     this.#response = response;
-    this.#epoch = epoch;
-    this.#filter = filter;
+    this.#options = options;
+  }
+
+  get guest(): Visitor | undefined {
+    return this.#options.guest;
+  }
+
+  get #sight(): Sight {
+    return this.guest?.sight ?? EVERYTHING;
   }
 
   send(text: string): void {
@@ -130,12 +153,16 @@ class Stream {
 
   /** As they come. */
   take(calls: readonly Recorded[]): void {
-    this.#tell(this.#filter ? toldOf(calls, this.#epoch, this.#filter, MOST_TOLD) : toldToAll(calls, this.#epoch));
+    const { epoch, filter, mesh } = this.#options;
+    const told = () => toldOf(seenOf(calls, this.#sight, mesh()), { epoch, filter, most: MOST_TOLD });
+    // The same for all who see the same and want all of it: made once.
+    this.#tell(filter ? told() : onceFor(calls, this.#sight, told));
   }
 
-  /** Of the past. */
-  takeAll(calls: readonly Recorded[]): void {
-    this.#tell(toldOf(calls, this.#epoch, this.#filter, Number.POSITIVE_INFINITY));
+  /** What is left out of the past nobody misses. */
+  takePast(calls: readonly Recorded[], most: number): void {
+    const { epoch, filter, mesh } = this.#options;
+    this.#tell({ ...toldOf(seenOf(calls, this.#sight, mesh()), { epoch, filter, most }), left: 0 });
   }
 
   #tell({ text, count, left }: Told): void {
@@ -148,8 +175,16 @@ class Stream {
     if (count > 0) this.#response.write(text);
   }
 
-  dropped(count: number): void {
-    this.#dropped += count;
+  dropped(count: number, proxy: string): void {
+    const loss = lossSeen(proxy, this.#sight, this.#options.mesh());
+    if (loss === 'counted') this.#dropped += count;
+    else if (loss === 'uncounted') this.#lacksMore = true;
+  }
+
+  /** So many of all calls are no longer kept. */
+  forgotten(count: number): void {
+    if (this.#sight.namespaces) this.#lacksMore = true;
+    else this.#dropped += count;
   }
 
   ended(): void {
@@ -158,9 +193,11 @@ class Stream {
   }
 
   #tellDropped(): void {
-    if (this.#dropped === 0) return;
-    this.#response.write(`event: dropped\ndata: ${JSON.stringify({ count: this.#dropped })}\n\n`);
+    if (this.#dropped === 0 && !this.#lacksMore) return;
+    const dropped = { count: this.#dropped, ...(this.#lacksMore && { more: true }) };
+    this.#response.write(`event: dropped\ndata: ${JSON.stringify(dropped)}\n\n`);
     this.#dropped = 0;
+    this.#lacksMore = false;
   }
 }
 
@@ -172,19 +209,41 @@ interface Told {
   readonly left: number;
 }
 
-const tellings = new WeakMap<readonly Recorded[], Told>();
+const tellings = new WeakMap<readonly Recorded[], Map<string, Told>>();
 
-/** The same for all who want all calls: made once. */
-function toldToAll(calls: readonly Recorded[], epoch: string): Told {
-  const known = tellings.get(calls) ?? toldOf(calls, epoch, undefined, MOST_TOLD);
-  tellings.set(calls, known);
-  return known;
+function onceFor(calls: readonly Recorded[], { key }: Sight, make: () => Told): Told {
+  const bySight = tellings.get(calls) ?? new Map<string, Told>();
+  tellings.set(calls, bySight);
+  const told = bySight.get(key) ?? make();
+  bySight.set(key, told);
+  return told;
 }
 
-function toldOf(calls: readonly Recorded[], epoch: string, filter: FlowFilter | undefined, most: number): Told {
+interface Seen {
+  readonly calls: readonly Recorded[];
+  /** Number of the newest one, whether or not it is seen. */
+  readonly last: number;
+}
+
+function seenOf(calls: readonly Recorded[], sight: Sight, mesh: FlowMesh): Seen {
+  const last = calls.reduce((newest, { number }) => Math.max(newest, number), 0);
+  if (!sight.namespaces) return { calls, last };
+  const seen = calls.flatMap(({ number, flow }) => {
+    const cut = cutFlow(flow, sight, mesh);
+    return cut ? [new Recorded(number, cut)] : [];
+  });
+  return { calls: seen, last };
+}
+
+interface Telling {
+  readonly epoch: string;
+  readonly filter: FlowFilter | undefined;
+  readonly most: number;
+}
+
+function toldOf({ calls, last }: Seen, { epoch, filter, most }: Telling): Told {
   const wanted = filter ? calls.filter(({ flow }) => filter(flow)) : calls;
   const told = fewOf(wanted, most);
-  const last = calls.reduce((newest, { number }) => Math.max(newest, number), 0);
   const id = last > 0 ? `id: ${epoch}-${last}\n` : '';
   return {
     text: Buffer.from(`${id}event: flows\ndata: [${told.map(({ text }) => text).join()}]\n\n`),

@@ -4,13 +4,14 @@
  */
 import type { Flow } from '../flows/flow.ts';
 import type { FlowHub } from '../flows/hub.ts';
+import { namespaceIn } from './sight.ts';
 
 const MOST_ALLOWED = 4_000;
 const MOST_WRONG = 2_000;
 /** Calls are passed on together, so often, ms. */
 const BATCH_MS = 200;
 /** Calls from before anybody watched, as far as proxies remember them. */
-const MOST_BEFORE = 1_000;
+const MOST_BEFORE = MOST_ALLOWED + MOST_WRONG;
 const LINGER_MS = 10 * 60 * 1000;
 
 export class Recorded {
@@ -31,10 +32,46 @@ export class Recorded {
   }
 }
 
+/** The newest calls; where there are too many those go that a namespace has more of than others, so that none washes out another's. */
+class Kept {
+  readonly #most: number;
+  readonly #byNamespace = new Map<string, Recorded[]>();
+  #count = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get all(): readonly Recorded[] {
+    return [...this.#byNamespace.values()].flat();
+  }
+
+  add(call: Recorded): void {
+    const namespace = namespaceIn(call.flow.proxy);
+    const list = this.#byNamespace.get(namespace);
+    if (list) list.push(call);
+    else this.#byNamespace.set(namespace, [call]);
+    // A quarter at a time, as taking the first of a long list away moves all others.
+    if (++this.#count > this.#most * 1.25) this.#forget();
+  }
+
+  #forget(): void {
+    const lists = [...this.#byNamespace].sort(([, one], [, other]) => one.length - other.length);
+    let left = this.#most;
+    for (const [i, [namespace, list]] of lists.entries()) {
+      const part = Math.min(list.length, Math.floor(left / (lists.length - i)));
+      left -= part;
+      if (part > 0) list.splice(0, list.length - part);
+      else this.#byNamespace.delete(namespace);
+    }
+    this.#count = this.#most - left;
+  }
+}
+
 export interface RecordReader {
   take(calls: readonly Recorded[]): void;
-  /** So many were lost on the way here. */
-  dropped(count: number): void;
+  /** So many of this proxy's were lost on the way here. */
+  dropped(count: number, proxy: string): void;
   /** Nothing comes any more. */
   ended(): void;
 }
@@ -43,8 +80,8 @@ export class FlowRecord {
   readonly #hub: FlowHub;
   readonly #lingerMs: number;
   readonly #readers = new Set<RecordReader>();
-  readonly #allowed: Recorded[] = [];
-  readonly #wrong: Recorded[] = [];
+  readonly #allowed = new Kept(MOST_ALLOWED);
+  readonly #wrong = new Kept(MOST_WRONG);
   #batch: Recorded[] = [];
   #timer: NodeJS.Timeout | undefined;
   #linger: NodeJS.Timeout | undefined;
@@ -70,8 +107,8 @@ export class FlowRecord {
         filter: () => true,
         sparing: true,
         take: (flow) => this.#take(flow),
-        dropped: (count) => {
-          for (const each of this.#readers) each.dropped(count);
+        dropped: (count, proxy) => {
+          for (const each of this.#readers) each.dropped(count, proxy);
         },
         ended: () => {
           this.#flush();
@@ -90,7 +127,7 @@ export class FlowRecord {
   /** The kept ends after that number, oldest first, and how many came after it that are no longer kept. Batches that readers still wait for are in it. */
   after(number: number): { readonly calls: readonly Recorded[]; readonly lost: number } {
     this.#flush();
-    const calls = [...this.#allowed, ...this.#wrong].filter((call) => call.number > number).sort((a, b) => a.number - b.number);
+    const calls = [...this.#allowed.all, ...this.#wrong.all].filter((call) => call.number > number).sort((a, b) => a.number - b.number);
     return { calls, lost: Math.max(0, this.#last - number - calls.length) };
   }
 
@@ -105,12 +142,7 @@ export class FlowRecord {
   #take(flow: Flow): void {
     const number = flow.kind === 'end' ? ++this.#last : 0;
     const recorded = new Recorded(number, flow);
-    if (number > 0) {
-      const [kept, most] = flow.verdict === 'allowed' ? [this.#allowed, MOST_ALLOWED] : [this.#wrong, MOST_WRONG];
-      kept.push(recorded);
-      // A quarter at a time, as taking the first of a long list away moves all others.
-      if (kept.length > most * 1.25) kept.splice(0, kept.length - most);
-    }
+    if (number > 0) (flow.verdict === 'allowed' ? this.#allowed : this.#wrong).add(recorded);
     this.#batch.push(recorded);
     if (this.#batch.length === 1) this.#timer = setTimeout(() => this.#flush(), BATCH_MS).unref();
   }

@@ -2,8 +2,8 @@
 
 import type { ClusterAccess } from '../config/kubernetes/access.ts';
 import type { Snapshot } from '../config/snapshot.ts';
-import type { ControlPlane } from '../control/from-files.ts';
 import { ClusterPeople } from '../control/kubernetes/people.ts';
+import type { Controller } from '../control/serving/controller.ts';
 import type { MeshCredentials } from '../control/serving/credentials.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Beside } from './beside.ts';
@@ -13,7 +13,7 @@ import { EVERYTHING, sightOf } from './sight.ts';
 import { type Know, Visitors } from './visitors.ts';
 
 export interface InClusterOptions {
-  readonly control: Pick<ControlPlane, 'report'>;
+  readonly control: Pick<Controller, 'report' | 'flows'>;
   /** By which the API server is asked who people are, and what they may see. */
   readonly access: ClusterAccess;
   readonly at: SocketAddress;
@@ -34,7 +34,8 @@ export async function consoleInCluster(options: InClusterOptions): Promise<Besid
   const mesh = liveMesh({
     kind: 'cluster',
     control,
-    flows: undefined,
+    flows: control.flows?.hub,
+    reach: control.flows && (() => control.flows!.reach()),
     paths: [`cluster ${access.name}`],
     meshConfig: undefined,
     edit: false,

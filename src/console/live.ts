@@ -15,6 +15,7 @@ export interface LiveOptions {
   readonly kind?: 'up' | 'cluster';
   readonly control: Pick<ControlPlane, 'report'>;
   readonly flows: FlowHub | undefined;
+  readonly reach?: MeshShown['reach'];
   readonly paths: readonly string[];
   readonly meshConfig: string | undefined;
   /** Whether files may be changed from the console. */
@@ -28,7 +29,7 @@ export interface LiveMesh {
   changed(): void;
 }
 
-export function liveMesh({ kind = 'up', control, flows, paths, meshConfig, edit, learned }: LiveOptions): LiveMesh {
+export function liveMesh({ kind = 'up', control, flows, reach, paths, meshConfig, edit, learned }: LiveOptions): LiveMesh {
   let moment: Moment | undefined;
   let taken = 0;
   let mesh: Report['mesh'] | undefined;
@@ -48,7 +49,7 @@ export function liveMesh({ kind = 'up', control, flows, paths, meshConfig, edit,
     return moment;
   };
   return {
-    shown: { kind, paths, meshConfig, namespace: undefined, flows, now, learned, ...(edit && { edited: FOLLOWED }) },
+    shown: { kind, paths, meshConfig, namespace: undefined, flows, reach, now, learned, ...(edit && { edited: FOLLOWED }) },
     changed: () => {
       moment = undefined;
     },

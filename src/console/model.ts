@@ -78,6 +78,13 @@ export const state = named(
     },
     {
       person: text('Who looks, as the cluster calls them.'),
+      reach: record({
+        connected: count('Proxies that are connected to the controllers that are heard.'),
+        telling: count('Those that tell of their calls.'),
+        silent: listOf(text('namespace/name.'), 'Some of those that do not.'),
+        heard: count('Controllers beside this one that tell of their proxies.'),
+        unheard: count('Controllers that do not answer: their proxies are not seen.'),
+      }),
       namespaces: listOf(text('A namespace.'), 'The ones that they may see, to which everything is cut; absent where nothing is.'),
     },
     'What the console shows.',
@@ -246,29 +253,32 @@ export const CHANGES = ['widens', 'weakens', 'differs', 'strengthens', 'narrows'
 
 export const difference = named(
   'Difference',
-  record({
-    before: text('The one side.'),
-    after: text('The other.'),
-    groups: listOf(
-      record({
-        causes: listOf(text('What changed in the configuration.')),
-        rows: listOf(
-          record({
-            kind: oneOf(CHANGES, 'The gravest come first.'),
-            workloads: listOf(text('namespace/name.')),
-            destinations: listOf(text('In words.')),
-            before: listOf(text('How the calls ended.')),
-            after: text('How they end.'),
-            example: text('One call, in the words of sallyport explain.'),
-          }),
-        ),
-      }),
-    ),
-    undecided: listOf(text('A sentence.')),
-    added: listOf(text('A workload that only the second side has; its calls are not compared.')),
-    removed: listOf(text('Likewise of the first.')),
-    invalid: listOf(text('What is not valid on a side, and left out of the answer.')),
-  }),
+  record(
+    {
+      before: text('The one side.'),
+      after: text('The other.'),
+      groups: listOf(
+        record({
+          causes: listOf(text('What changed in the configuration.')),
+          rows: listOf(
+            record({
+              kind: oneOf(CHANGES, 'The gravest come first.'),
+              workloads: listOf(text('namespace/name.')),
+              destinations: listOf(text('In words.')),
+              before: listOf(text('How the calls ended.')),
+              after: text('How they end.'),
+              example: text('One call, in the words of sallyport explain.'),
+            }),
+          ),
+        }),
+      ),
+      undecided: listOf(text('A sentence.')),
+      added: listOf(text('A workload that only the second side has; its calls are not compared.')),
+      removed: listOf(text('Likewise of the first.')),
+      invalid: listOf(text('What is not valid on a side, and left out of the answer.')),
+    },
+    { isCut: flag('Only calls of workloads in namespaces that are seen are compared.') },
+  ),
 );
 
 const way = record({

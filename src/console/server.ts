@@ -64,16 +64,19 @@ export async function startConsole({ at, shown, enter, pages, visitors, tls, hos
   const printed = new PrintedDoor(cookie, (token) => enter(`${address()}?token=${token}`));
   const door: Door = visitors ? new ClusterDoor(visitors, cookie, tls !== undefined) : printed;
   const asker = new Asker(() => ({ version: shown.kind === 'dump' ? '' : shown.now().version, subject: () => subjectOf(shown) }));
-  // Calls are not cut to what somebody may see, so where people are told apart there are none.
-  const record = !visitors && shown.kind !== 'dump' && shown.flows ? new FlowRecord(shown.flows) : undefined;
+  const record = shown.kind !== 'dump' && shown.flows ? new FlowRecord(shown.flows) : undefined;
   const cuts = new Cuts();
   const seenBy = (visitor: Visitor | undefined): Shown => (visitor && shown.kind !== 'dump' ? cuts.cut(shown, visitor.sight) : shown);
-  const events = new Events(record, (visitor) => {
-    const seen = seenBy(visitor);
-    return [
-      ['state', stateOf(seen, visitor)],
-      ['findings', seen.kind === 'dump' ? [] : findingsOf(seen.now())],
-    ];
+  const events = new Events({
+    record,
+    mesh: () => momentOf(shown).config,
+    news: (visitor) => {
+      const seen = seenBy(visitor);
+      return [
+        ['state', stateOf(seen, visitor)],
+        ['findings', seen.kind === 'dump' ? [] : findingsOf(seen.now())],
+      ];
+    },
   });
   const contextOf = (visitor: Visitor | undefined): Context => ({
     shown: seenBy(visitor),

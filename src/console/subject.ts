@@ -2,6 +2,7 @@
 import type { MeshConfig } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { LearnedSoFar } from '../control/learning/learning.ts';
+import type { Reach } from '../control/serving/mesh-flows.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
@@ -36,6 +37,8 @@ export interface MeshShown {
   readonly meshConfig: string | undefined;
   readonly namespace: string | undefined;
   readonly flows: FlowHub | undefined;
+  /** The proxies that are connected, where calls are theirs to tell. */
+  readonly reach?: (() => Reach) | undefined;
   /** What is recorded and proposed (`up --learn`), without the hosts that are left out. Undefined: nothing is. */
   readonly learned?: ((leftOut: ReadonlySet<string>) => LearnedSoFar) | undefined;
   /** Files may be changed from here: told that one was. Undefined: nothing is written. */

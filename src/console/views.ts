@@ -2,6 +2,7 @@
 
 import { originOf } from '../api/resource.ts';
 import { splitDocuments } from '../api/yaml/documents.ts';
+import type { Reach } from '../control/serving/mesh-flows.ts';
 import { proxyName } from '../flows/hub.ts';
 import { hiddenDocument } from '../inputs/edited.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -27,6 +28,8 @@ import type { Visitor } from './visitors.ts';
 
 /** Of a list that is sent whole. */
 export const MOST_FINDINGS = 2_000;
+/** Names of proxies that do not tell of their calls. */
+const MOST_SILENT = 20;
 const MOST_TEXT = 2 * 1024 * 1024;
 
 /** @param guest where people are told apart */
@@ -46,9 +49,15 @@ export function stateOf(shown: Shown, guest?: Pick<Visitor, 'name' | 'sight'>): 
     isLearning: shown.kind !== 'dump' && shown.learned !== undefined,
     canEdit: shown.kind !== 'dump' && shown.edited !== undefined,
     outboundPolicy: moment?.config.outboundTrafficPolicy.mode ?? '',
+    ...(shown.kind !== 'dump' && shown.reach && { reach: reachView(shown.reach()) }),
     ...(guest && { person: guest.name }),
     ...(guest?.sight.namespaces && { namespaces: guest.sight.namespaces }),
   };
+}
+
+function reachView({ proxies, heard, unheard }: Reach): NonNullable<State['reach']> {
+  const silent = proxies.filter(({ tells }) => !tells).map(({ proxy }) => proxy);
+  return { connected: proxies.length, telling: proxies.length - silent.length, silent: silent.slice(0, MOST_SILENT), heard, unheard };
 }
 
 export function findingsOf({ findings }: Moment): FindingView[] {

@@ -3,6 +3,7 @@ import { fromJson } from '@bufbuild/protobuf';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Engine, EngineHost, Refusal } from '../engine/contract.ts';
 import { startEngine } from '../engine/starter.ts';
+import { tellFlows } from '../flows/remote/telling.ts';
 import type { SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
@@ -95,7 +96,7 @@ export async function startRemoteProxy(
 ): Promise<RemoteProxy> {
   const { identity, target, protocol, credentials, admin, dns, concurrency, times = TIMES } = options;
   const answersDns = dns !== undefined;
-  const { tell } = host;
+  const { tell, flows } = host;
   let whole = false;
   let ready = false;
   let begun = false;
@@ -177,6 +178,7 @@ export async function startRemoteProxy(
       if (event.kind === 'lost') startWithKept();
     },
     ...(times.reconnect ? { times: times.reconnect } : {}),
+    beside: flows && ((grpc) => tellFlows(grpc, flows)),
     client: {
       opened: (write) => client.opened(write),
       lost: () => {

@@ -80,16 +80,16 @@ export interface Dropped {
 /** So many ended calls are remembered by each thread that carries traffic. */
 export const MOST_RECENT = 256;
 
-export type FlowDelivery = (flow: ProxyFlow) => void;
+export type FlowDelivery<F extends ProxyFlow = ProxyFlow> = (flow: F) => void;
 
-/** What carries a proxy's traffic, for whoever watches. */
-export interface FlowSource {
+/** What carries a proxy's traffic, for whoever watches; or what hears of several proxies, whose flows say which it is. */
+export interface FlowSource<F extends ProxyFlow = ProxyFlow> {
   /**
    * From now on flows go to `deliver`, or nowhere. Resolves when that is so.
-   * @param dropped is told how many were left out before the next one
+   * @param dropped is told how many were left out before the next one, and of which proxy where that is another's to say; empty where it is not known
    * @param sparing of very many calls that go well some may be left out, so that traffic does not pay for all
    */
-  watchFlows(deliver: FlowDelivery | undefined, dropped: (count: number) => void, sparing?: boolean): Promise<void>;
+  watchFlows(deliver: FlowDelivery<F> | undefined, dropped: (count: number, proxy?: string) => void, sparing?: boolean): Promise<void>;
   /** The ends of the calls that ended last, whether somebody watched or not, oldest first; no more than `MOST_RECENT` of each thread. */
-  recentFlows(): Promise<readonly ProxyFlow[]>;
+  recentFlows(): Promise<readonly F[]>;
 }

@@ -46,7 +46,7 @@ test('proxies are asked to tell while somebody watches, and not otherwise', asyn
 });
 
 test('a flow says whose it is, who called, and by which gateway it went on', async () => {
-  const hub = new FlowHub(({ ip, port }) => (ip === '::1' && port === 40_000 ? { pid: 4242, name: 'npm' } : undefined));
+  const hub = new FlowHub({ processOf: ({ ip, port }) => (ip === '::1' && port === 40_000 ? { pid: 4242, name: 'npm' } : undefined) });
   const sidecar = new TestSource();
   const router = new TestSource();
   hub.register(SIDECAR, sidecar);
@@ -80,7 +80,7 @@ test('what a proxy could not tell is told to all who watch', async () => {
 });
 
 test('the calls that ended last come first, in the order of their ends, each once', async () => {
-  const hub = new FlowHub(() => ({ pid: 1, name: 'another by now' }));
+  const hub = new FlowHub({ processOf: () => ({ pid: 1, name: 'another by now' }) });
   const sidecar = new TestSource();
   const router = new TestSource();
   hub.register(SIDECAR, sidecar);
@@ -115,7 +115,7 @@ test('the calls that ended last come first, in the order of their ends, each onc
 
 test('who began a call ended it, gone or not', async () => {
   let there = true;
-  const hub = new FlowHub(() => (there ? { pid: 4242, name: 'npm' } : undefined));
+  const hub = new FlowHub({ processOf: () => (there ? { pid: 4242, name: 'npm' } : undefined) });
   const source = new TestSource();
   hub.register(SIDECAR, source);
   const one = watcher();

@@ -15,17 +15,25 @@ export interface FlowWatcher {
   /** Of very many calls that go well some may be left out, if all who watch agree. */
   readonly sparing?: boolean;
   readonly take: (flow: Flow) => void;
-  /** So many were lost before the next one. */
-  readonly dropped: (count: number) => void;
+  /** So many of this proxy's were lost before the next one. */
+  readonly dropped: (count: number, proxy: string) => void;
   /** The process ends. */
   readonly ended: () => void;
 }
 
+type Identity = Pick<ProxyIdentity, 'type' | 'namespace' | 'name' | 'bindAddress' | 'addresses'>;
+
 interface Registered {
-  readonly source: FlowSource;
+  /** What is asked of the source; proxies are named in what comes of it. */
+  readonly source: FlowSource<Flow>;
   /** Before the ids of its flows. */
   readonly prefix: string;
-  readonly identity: Pick<ProxyIdentity, 'type' | 'namespace' | 'name' | 'bindAddress' | 'addresses'>;
+}
+
+export interface FlowHubOptions {
+  readonly processOf?: ProcessOf | undefined;
+  /** The gateway at an address, `namespace/name`, beside those that are registered. */
+  readonly gatewayAt?: ((ip: string) => string | undefined) | undefined;
 }
 
 /** Of so many open calls it is remembered who made them. */
@@ -36,13 +44,13 @@ export class FlowHub {
   readonly #watchers = new Set<FlowWatcher>();
   /** Routers by their addresses. */
   readonly #routers = new Map<string, string>();
-  readonly #processOf: ProcessOf | undefined;
+  readonly #options: FlowHubOptions;
   /** Of calls that have begun and not ended. */
   readonly #callers = new Map<string, FlowProcess>();
   #prefixes = 0;
 
-  constructor(processOf?: ProcessOf) {
-    this.#processOf = processOf;
+  constructor(options: FlowHubOptions = {}) {
+    this.#options = options;
   }
 
   /** How many watch. */
@@ -51,16 +59,22 @@ export class FlowHub {
   }
 
   /** Has a proxy take part, until what is returned is called. */
-  register(identity: Registered['identity'], source: FlowSource): () => void {
-    const one = { source, identity, prefix: `${++this.#prefixes}-` };
-    this.#sources.add(one);
+  register(identity: Identity, source: FlowSource): () => void {
+    const leave = this.relay(named(identity, source));
     const addresses = identity.type === 'router' ? [...identity.addresses, ...(identity.bindAddress ? [identity.bindAddress] : [])] : [];
     for (const address of addresses) this.#routers.set(address, proxyName(identity));
-    if (this.#watchers.size > 0) void this.#watch(one);
     return () => {
-      this.#sources.delete(one);
+      leave();
       for (const address of addresses) this.#routers.delete(address);
     };
+  }
+
+  /** The same for what hears of several proxies. */
+  relay(source: FlowSource<Flow>): () => void {
+    const one = { source, prefix: `${++this.#prefixes}-` };
+    this.#sources.add(one);
+    if (this.#watchers.size > 0) void this.#watch(one);
+    return () => void this.#sources.delete(one);
   }
 
   /**
@@ -71,7 +85,7 @@ export class FlowHub {
     const told = last > 0 ? new AfterRecent(watcher) : watcher;
     this.#watchers.add(told);
     await Promise.all([...this.#sources].map((one) => this.#watch(one)));
-    if (told instanceof AfterRecent) told.recent((await this.#recent()).filter(watcher.filter).slice(-last));
+    if (told instanceof AfterRecent) told.recent((await this.recent()).filter(watcher.filter).slice(-last));
     return () => {
       const sparing = this.#sparing;
       if (!this.#watchers.delete(told) || (this.#watchers.size > 0 && this.#sparing === sparing)) return;
@@ -80,10 +94,10 @@ export class FlowHub {
     };
   }
 
-  /** Oldest first. Whose program called is not looked up: its port may be another's by now. */
-  async #recent(): Promise<readonly Flow[]> {
-    const of = async ({ source, identity, prefix }: Registered) =>
-      (await source.recentFlows().catch(() => [])).map((flow) => this.#completed(flow, identity, prefix, undefined));
+  /** The ends of the calls that ended last, oldest first. Whose program called is not looked up: its port may be another's by now. */
+  async recent(): Promise<readonly Flow[]> {
+    const of = async ({ source, prefix }: Registered) =>
+      (await source.recentFlows().catch(() => [])).map((flow) => this.#completed(flow, prefix, undefined));
     const all = (await Promise.all([...this.#sources].map(of))).flat();
     return all.sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
   }
@@ -99,46 +113,44 @@ export class FlowHub {
 
   /** When a call ends, who began it may have gone. */
   #callerOf({ kind, id, source }: ProxyFlow, prefix: string): FlowProcess | undefined {
-    if (!this.#processOf) return undefined;
+    const { processOf } = this.#options;
+    if (!processOf) return undefined;
     const key = prefix + id;
     const known = this.#callers.get(key);
     if (kind === 'end') this.#callers.delete(key);
-    const process = known ?? this.#processOf(splitAddress(source));
+    const process = known ?? processOf(splitAddress(source));
     if (kind === 'begin' && process && this.#callers.size < MOST_CALLERS) this.#callers.set(key, process);
     return process;
   }
 
   /** A proxy that is just ending tells of nothing any more. */
-  async #watch({ source, identity, prefix }: Registered): Promise<void> {
+  async #watch({ source, prefix }: Registered): Promise<void> {
     const wanted = this.#watchers.size > 0;
-    const deliver = wanted
-      ? (flow: ProxyFlow) => this.#take(this.#completed(flow, identity, prefix, this.#callerOf(flow, prefix)))
-      : undefined;
-    await source.watchFlows(deliver, this.#dropped, this.#sparing).catch(() => undefined);
+    const deliver = wanted ? (flow: Flow) => this.#take(this.#completed(flow, prefix, this.#callerOf(flow, prefix))) : undefined;
+    await source.watchFlows(deliver, (count, proxy = '') => this.#drop(count, proxy), this.#sparing).catch(() => undefined);
   }
 
-  #completed(flow: ProxyFlow, identity: Registered['identity'], prefix: string, process: FlowProcess | undefined): Flow {
-    const gateway = flow.upstream === undefined ? undefined : this.#routers.get(splitAddress(flow.upstream).ip);
-    const { kind, time, id, ...rest } = flow;
+  #completed(flow: Flow, prefix: string, process: FlowProcess | undefined): Flow {
+    const { upstream, proxy, gateway = upstream === undefined ? undefined : this.#gatewayAt(splitAddress(upstream).ip) } = flow;
     return {
-      kind,
-      time,
-      id: prefix + id,
-      proxy: proxyName(identity),
-      role: identity.type,
-      ...rest,
-      ...(gateway !== undefined && gateway !== proxyName(identity) && { gateway }),
+      ...flow,
+      id: prefix + flow.id,
+      ...(gateway !== undefined && gateway !== proxy && { gateway }),
       ...(process && { process }),
     };
+  }
+
+  #gatewayAt(ip: string): string | undefined {
+    return this.#routers.get(ip) ?? this.#options.gatewayAt?.(ip);
   }
 
   #take(flow: Flow): void {
     for (const watcher of this.#watchers) if (watcher.filter(flow)) watcher.take(flow);
   }
 
-  readonly #dropped = (count: number): void => {
-    for (const watcher of this.#watchers) watcher.dropped(count);
-  };
+  #drop(count: number, proxy: string): void {
+    for (const watcher of this.#watchers) watcher.dropped(count, proxy);
+  }
 }
 
 /** Holds back what comes until what was before is told, and tells of no call twice. */
@@ -174,13 +186,24 @@ class AfterRecent implements FlowWatcher {
     else if (!this.#told.has(flow.id)) this.#watcher.take(flow);
   }
 
-  dropped(count: number): void {
-    this.#watcher.dropped(count);
+  dropped(count: number, proxy: string): void {
+    this.#watcher.dropped(count, proxy);
   }
 
   ended(): void {
     this.#watcher.ended();
   }
+}
+
+/** A proxy that is named in what it tells. */
+function named(identity: Identity, source: FlowSource): FlowSource<Flow> {
+  const proxy = proxyName(identity);
+  const of = ({ kind, time, id, ...rest }: ProxyFlow): Flow => ({ kind, time, id, proxy, role: identity.type, ...rest });
+  return {
+    watchFlows: (deliver, dropped, sparing) =>
+      source.watchFlows(deliver && ((flow) => deliver(of(flow))), (count) => dropped(count, proxy), sparing),
+    recentFlows: async () => (await source.recentFlows()).map(of),
+  };
 }
 
 /** As flows name a proxy. */

@@ -11,7 +11,7 @@ interface Shown {
 
 /** Nothing waits for it. Where calls cannot be shown, the command runs all the same, and says so. */
 function shown({ command, say, processOf }: ShowingOptions): Shown {
-  const flows = new FlowHub(processOf);
+  const flows = new FlowHub({ processOf });
   const showing = import('./socket.ts')
     .then(({ showFlows }) => showFlows(flows, command))
     .catch((error: unknown) => {

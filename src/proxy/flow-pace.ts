@@ -1,26 +1,9 @@
 /** Which calls are told to those who need not know of all (a console): making flows of very many would cost the traffic a good part of what it does itself. */
 
-/** Of a thread, calls a second, and as many as may come at once after a pause. */
-const MOST_A_SECOND = 200;
-const MOST_AT_ONCE = 1_000;
+import { Bucket, type Rate } from '../flows/bucket.ts';
 
-class Bucket {
-  #left = MOST_AT_ONCE;
-  #filled: number;
-
-  /** @param now ms */
-  constructor(now: number) {
-    this.#filled = now;
-  }
-
-  takes(now: number): boolean {
-    this.#left = Math.min(MOST_AT_ONCE, this.#left + ((now - this.#filled) * MOST_A_SECOND) / 1000);
-    this.#filled = now;
-    if (this.#left < 1) return false;
-    this.#left--;
-    return true;
-  }
-}
+/** Of a thread, calls. */
+const RATE: Rate = { aSecond: 200, atOnce: 1_000 };
 
 /** Calls that may have gone wrong have room of their own: however many go well, those are told. */
 export class FlowPace {
@@ -31,8 +14,8 @@ export class FlowPace {
   /** @param leftOut told of each call that is not told of */
   constructor(now: number, leftOut: (count: number) => void) {
     this.#leftOut = leftOut;
-    this.#well = new Bucket(now);
-    this.#wrong = new Bucket(now);
+    this.#well = new Bucket(RATE, now);
+    this.#wrong = new Bucket(RATE, now);
   }
 
   /** Whether the beginning is told. */

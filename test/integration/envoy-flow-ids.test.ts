@@ -67,7 +67,7 @@ test('calls to which a client gives one request id stay calls of their own', { s
     workload: 'default/local',
     nameOf: () => undefined,
     date: Date.now,
-    tellBeginnings: async () => {},
+    tellAll: async () => {},
     counted: async () => ({ written: 0, dropped: 0 }),
   });
   t.after(() => flows.close());

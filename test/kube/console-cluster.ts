@@ -39,6 +39,14 @@ stringData: { password: swordfish }
 `;
 }
 
+/** Opens a host to all workloads. */
+export const opening = (space: string, host: string) => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: opened, namespace: ${space} }
+spec: { hosts: [${host}], location: MESH_EXTERNAL, resolution: DNS, ports: [{ number: 443, name: tls, protocol: TLS }] }
+`;
+
 const namespace = (name: string) => `
 apiVersion: v1
 kind: Namespace

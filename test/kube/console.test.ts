@@ -13,7 +13,7 @@ import { freshPages, skip as skipPages } from '../console/world.ts';
 import { freePort } from '../integration/cli/program.ts';
 import { findTool } from '../integration/tools.ts';
 import { needsApiServer } from './api-server.ts';
-import { ConsoleCluster, startController } from './console-cluster.ts';
+import { ConsoleCluster, opening, startController } from './console-cluster.ts';
 
 const skip = needsApiServer();
 
@@ -174,7 +174,6 @@ test('what would be false of a part is refused, whatever is changed as well', { 
     assert.equal(status, 403, path);
     assert.match(text, /for those who may see all namespaces/);
   }
-  assert.equal((await posted('/diff', alice, { before: {}, after: {} })).status, 403);
   const { text } = await cluster.ask('/api/v1/verify', { headers: admin });
   assert.match(text.trim().split('\n').at(-1)!, /"adversary":"captured","statement":/);
   for (const headers of [alice, admin]) {
@@ -314,7 +313,20 @@ test('in a browser: the form, what one sees, what is refused, and the way out', 
   assert.ok(!(await page.locator('body').textContent())!.includes('payments'));
   const show = (hash: string) => page.goto(`${origin}/#/${hash}`);
   await show('flows');
-  await page.getByText('Flows come from proxies').waitFor();
+  await page.getByText('No proxy tells this controller').waitFor();
+  await show('change');
+  const editor = page.getByRole('textbox', { name: 'Objects to apply, YAML' });
+  await editor.fill(opening('shop', 'evil.example'));
+  await page.getByRole('button', { name: 'Compare' }).click();
+  await page.getByText('evil.example:443').first().waitFor();
+  await page.getByText('Calls of workloads in namespaces that you may see').waitFor();
+  await page
+    .locator('input[type=file]')
+    .first()
+    .setInputFiles({ name: 'a.yaml', mimeType: 'text/yaml', buffer: Buffer.from(opening('payments', 'x.example')) });
+  await page.getByText('# a.yaml').waitFor();
+  await page.getByRole('button', { name: 'Compare' }).click();
+  await page.getByText('is in no namespace that you may see').waitFor();
   await show('proof');
   await page.getByText('for those who may see all namespaces').waitFor();
   await show('way-out');

@@ -18,7 +18,7 @@ const run = promisify(execFile);
 const KUBE = join(SHARED, 'kube');
 const ROOT = join(import.meta.dirname, '../..');
 /** In the node's network: what is outside of the mesh. */
-const NAMESPACE = '/run/netns/spkube';
+export const NETWORK = '/run/netns/spkube';
 const BUSYBOX = '/usr/bin/busybox';
 const DNS_SERVICE = '10.96.0.10';
 const NODE = '10.250.0.1';
@@ -119,7 +119,7 @@ export class KubeNode {
 
   async helm(args: readonly string[]): Promise<string> {
     const config = join(labBinary('')!, '../run/pki/admin.kubeconfig');
-    return (await run('nsenter', [`--net=${NAMESPACE}`, labBinary('helm')!, ...args, '--kubeconfig', config])).stdout;
+    return (await run('nsenter', [`--net=${NETWORK}`, labBinary('helm')!, ...args, '--kubeconfig', config])).stdout;
   }
 
   /** Returns what it writes to stdout; rejects with what it writes to stderr. */
@@ -174,7 +174,7 @@ export class KubeNode {
 
   /** Gives the node's network another address: a server there is one outside of the mesh, and sees the addresses of pods. */
   async address(address: string): Promise<void> {
-    await run('nsenter', [`--net=${NAMESPACE}`, 'ip', 'address', 'replace', `${address}/32`, 'dev', 'lo']);
+    await run('nsenter', [`--net=${NETWORK}`, 'ip', 'address', 'replace', `${address}/32`, 'dev', 'lo']);
     this.#addresses.add(address);
   }
 
@@ -188,7 +188,7 @@ export class KubeNode {
 
   /** Starts a program in the node's network; resolves when it says that it serves. */
   async outside(program: string, args: readonly string[], serves: RegExp, env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
-    const child = spawn('nsenter', [`--net=${NAMESPACE}`, program, ...args], {
+    const child = spawn('nsenter', [`--net=${NETWORK}`, program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
@@ -210,7 +210,7 @@ export class KubeNode {
 
   /** What a program in the node's network writes. */
   async ask(program: string, ...args: readonly string[]): Promise<string> {
-    return (await run('nsenter', [`--net=${NAMESPACE}`, program, ...args])).stdout;
+    return (await run('nsenter', [`--net=${NETWORK}`, program, ...args])).stdout;
   }
 
   /** Asks until it is so: nothing tells when a proxy has taken over what was applied. */
@@ -267,7 +267,7 @@ export class KubeNode {
       child.kill();
       await gone;
     }
-    for (const each of this.#addresses) await run('nsenter', [`--net=${NAMESPACE}`, 'ip', 'address', 'del', `${each}/32`, 'dev', 'lo']);
+    for (const each of this.#addresses) await run('nsenter', [`--net=${NETWORK}`, 'ip', 'address', 'del', `${each}/32`, 'dev', 'lo']);
     rmSync(this.folder, { recursive: true, force: true });
     await this.helm(['uninstall', 'sallyport', '--namespace', 'istio-system', '--ignore-not-found', '--wait']);
   }

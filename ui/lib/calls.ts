@@ -2,6 +2,12 @@
 import type { Flow } from '../../src/flows/flow.ts';
 import type { AskedCall } from '../parts/explained.tsx';
 import { hostPortText } from './format.ts';
+import { state } from './store.ts';
+
+/** Whether it is told by the proxy of a workload that may be asked about: one elsewhere has no name here. */
+export function isOwn({ proxy }: Flow): boolean {
+  return state.value?.namespaces === undefined || proxy.includes('/');
+}
 
 /** Undefined for a question for a name: which port would be called is not known. */
 export function askedCall({ protocol, host, port, path, method, proxy, destination }: Flow): AskedCall | undefined {

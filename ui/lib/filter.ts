@@ -1,7 +1,16 @@
-/** The filter of calls, as people write it: `verdict:refused host:*.example.com`. Its words and what they mean are those of `sallyport flows`. */
+/** What lists are filtered by. The filter of calls has the words of `sallyport flows`, which mean what they do there: `verdict:refused host:*.example.com`. */
 import { type FlowFilter, flowFilter, PARAMETERS } from '../../src/flows/filter.ts';
 
-export interface ReadFilter {
+/** Whether each of the words stands in the text, whatever their case. */
+export function hasWords(text: string, words: string): boolean {
+  const all = text.toLowerCase();
+  return words
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => all.includes(word));
+}
+
+interface ReadFilter {
   readonly fits: FlowFilter;
   /** What is wrong with it; empty where nothing is. */
   readonly problem: string;

@@ -34,7 +34,7 @@ export interface OutwardMap {
 /** More names than these are put together: hosts by domain, workloads by namespace. */
 const MOST_HOSTS = 40;
 const MOST_WORKLOADS = 24;
-export const ANYWHERE = 'anywhere outside';
+const ANYWHERE = 'anywhere outside';
 
 const GRAVITY: Readonly<Record<Tone, number>> = { several: 6, round: 5, refused: 4, failed: 3, undecided: 2, allowed: 1 };
 

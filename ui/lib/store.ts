@@ -3,7 +3,7 @@ import { batch, computed, signal } from '@preact/signals';
 import type { FindingView, State } from '../../src/console/model.ts';
 import type { Flow } from '../../src/flows/flow.ts';
 
-export type Connection = 'connecting' | 'open' | 'lost' | 'ended' | 'refused';
+type Connection = 'connecting' | 'open' | 'lost' | 'ended' | 'refused';
 
 /** Older calls are forgotten: the server has no more of them either. */
 const MOST_CALLS = 10_000;
@@ -17,6 +17,8 @@ export const findings = signal<readonly FindingView[]>([]);
 export const calls = signal<readonly Flow[]>([]);
 /** Calls that the page was not told of. */
 export const missed = signal(0);
+/** And others, of which it is not known how many. */
+export const missesMore = signal(false);
 /** While it is true, calls are gathered and not shown. */
 export const paused = signal(false);
 export const waiting = signal(0);
@@ -58,8 +60,9 @@ function open(): void {
   on<readonly FindingView[]>('findings', (data) => {
     findings.value = data;
   });
-  on<{ readonly count: number }>('dropped', ({ count }) => {
+  on<{ readonly count: number; readonly more?: true }>('dropped', ({ count, more = false }) => {
     missed.value += count;
+    missesMore.value ||= more;
   });
   on<readonly Flow[]>('flows', takeFlows);
   on('ended', () => {

@@ -1,24 +1,17 @@
 /** What a change does to calls: two sides, and who reaches what otherwise. */
 import { signal } from '@preact/signals';
 import { useCallback, useEffect, useId, useMemo } from 'preact/hooks';
-import type { Difference, ResourceView, SourceView } from '../../src/console/model.ts';
-import { askLong, isAborted } from '../lib/api.ts';
+import type { ResourceView, SourceView } from '../../src/console/model.ts';
 import { useAsked } from '../lib/asked.ts';
-import { counted } from '../lib/format.ts';
 import { pack, unpack } from '../lib/packed.ts';
 import { fileName } from '../lib/paths.ts';
 import { linkTo, parameter, setParameter } from '../lib/router.ts';
 import { state } from '../lib/store.ts';
-import { Asking, CopyButton, Empty, Failure, Names, Page, Verdict } from '../parts/basics.tsx';
+import { Asking, CopyButton, Empty, Failure, Page } from '../parts/basics.tsx';
+import { Compared, compareSides, comparing, StopButton } from '../parts/compared.tsx';
 import { TextView } from '../parts/source-text.tsx';
+import { ClusterChange } from './change-in-cluster.tsx';
 
-type Comparing =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'comparing'; readonly done: number; readonly stop: () => void }
-  | { readonly kind: 'compared'; readonly answer: Difference }
-  | { readonly kind: 'failed'; readonly message: string };
-
-const comparing = signal<Comparing>({ kind: 'none' });
 /** What stands in the editor, by file: it outlives the page that it is on. */
 const edits = signal<ReadonlyMap<string, string>>(new Map());
 
@@ -70,20 +63,7 @@ function sideOf(spec: string): object {
 }
 
 function compare(before: string, after: string): void {
-  const gone = new AbortController();
-  const stop = () => gone.abort();
-  const progress = (done: number) => {
-    comparing.value = { kind: 'comparing', done, stop };
-  };
-  progress(0);
-  askLong<Difference>('/diff', progress, { body: { before: sideOf(before), after: sideOf(after) }, signal: gone.signal }).then(
-    (answer) => {
-      comparing.value = { kind: 'compared', answer };
-    },
-    (error: unknown) => {
-      comparing.value = isAborted(error) ? { kind: 'none' } : { kind: 'failed', message: (error as Error).message };
-    },
-  );
+  compareSides(sideOf(before), sideOf(after));
 }
 
 /** The question of whoever reviews a branch that is checked out. */
@@ -109,15 +89,7 @@ export function ChangePage() {
         <Empty title="A config dump holds no resources.">Changes are compared of resources: open their files with sallyport ui.</Empty>
       </Page>
     );
-  if (state.value?.kind === 'cluster')
-    return (
-      <Page title="Change">
-        <Empty title="Nothing is changed here.">
-          A change is compared where its files are: <code>sallyport diff --kube NEW.yaml</code> with the cluster, or the console of{' '}
-          <code>sallyport ui</code> with another revision.
-        </Empty>
-      </Page>
-    );
+  if (state.value?.kind === 'cluster') return <ClusterChange />;
   return (
     <Page title="Change" about="Which calls end differently, and what of the configuration that comes from">
       <form
@@ -133,16 +105,10 @@ export function ChangePage() {
           Compare
         </button>
         {before !== after && <CopyButton key={`${before} ${after}`} text={() => shared(before, after)} label="Copy link" />}
-        {value.kind === 'comparing' && (
-          <button type="button" class="button" onClick={value.stop}>
-            Stop
-          </button>
-        )}
+        <StopButton />
       </form>
       {edited !== undefined && <Editor key={edited} file={edited} />}
-      {value.kind === 'comparing' && <Asking what={`Comparing… ${counted(value.done, 'call')} compared`} />}
-      {value.kind === 'failed' && <Failure message={value.message} />}
-      {value.kind === 'compared' && <Answer answer={value.answer} />}
+      <Compared />
       {value.kind === 'none' && edited === undefined && (
         <Empty title="Choose two sides.">
           A revision of the repository that Sallyport was started in, as git:main:mesh; or a file that you edit here. Nothing is written.
@@ -234,58 +200,4 @@ function Editor({ file }: { file: string }) {
   const text = edits.peek().get(file) ?? asked.answer.text;
   if (!edits.peek().has(file)) change(text);
   return <TextView text={asked.answer.text} start={text} line={0} label={`${file}, edited`} change={change} />;
-}
-
-function Answer({ answer: { before, after, groups, undecided, added, removed, invalid } }: { answer: Difference }) {
-  return (
-    <section class="stack" aria-label="What changes">
-      <p class="dim">
-        From {before} to {after}
-      </p>
-      {invalid.map((line) => (
-        <div key={line} class="failure">
-          Not valid, and left out of this answer: {line}
-        </div>
-      ))}
-      {undecided.map((line) => (
-        <p key={line}>
-          <Verdict of="undecided" /> {line}
-        </p>
-      ))}
-      {groups.length === 0 && undecided.length === 0 && (
-        <Empty title="No call changes its outcome.">{invalid.length > 0 ? 'As far as the sides are valid.' : ''}</Empty>
-      )}
-      {groups.map((group) => (
-        <section key={group.causes.join()} class="card" aria-label={group.causes.join(', ')}>
-          {group.causes.length > 1 && <p class="dim">All or some of these:</p>}
-          {group.causes.map((cause) => (
-            <h2 key={cause} class="cause">
-              {cause}
-            </h2>
-          ))}
-          {group.rows.map((row) => (
-            <div key={`${row.kind} ${row.example} ${row.after}`} class="example">
-              <p>
-                <Verdict of={row.kind} /> <Names of={row.workloads} />: a call to <strong>{row.destinations.join('; ')}</strong> {row.after}
-                ; before, it {row.before.join(' or ')}
-              </p>
-              <p class="dim">
-                e.g. <code>{row.example}</code>
-              </p>
-            </div>
-          ))}
-        </section>
-      ))}
-      {added.length > 0 && (
-        <p class="dim">
-          Not compared, as only the second side has them: <Names of={added} />
-        </p>
-      )}
-      {removed.length > 0 && (
-        <p class="dim">
-          Not compared, as only the first side has them: <Names of={removed} />
-        </p>
-      )}
-    </section>
-  );
 }

@@ -2,11 +2,12 @@
 import { useMemo } from 'preact/hooks';
 import type { ProxyView, ResourceView, SourceView } from '../../src/console/model.ts';
 import { useAsked } from '../lib/asked.ts';
+import { hasWords } from '../lib/filter.ts';
 import { counted } from '../lib/format.ts';
 import { fileName } from '../lib/paths.ts';
 import { linkTo, parameter, setParameter } from '../lib/router.ts';
 import { state } from '../lib/store.ts';
-import { Asking, CopyButton, Empty, Failure, Name, Page, Verdict } from '../parts/basics.tsx';
+import { Asking, CopyButton, Details, Empty, Failure, Name, Page, Verdict } from '../parts/basics.tsx';
 import { Certificates } from '../parts/certificates.tsx';
 import { FilterBox } from '../parts/filter-box.tsx';
 import { FoundInXds } from '../parts/found-in-xds.tsx';
@@ -80,17 +81,17 @@ function Resources() {
             opened={opened && keyOf(opened)}
           />
           {file && (
-            <aside class="details" aria-label="The file">
-              <header class="details-head">
-                <h2 class="mono">
+            <Details
+              label="The file"
+              title={
+                <span class="mono">
                   {opened ? `${opened.kind} ${opened.namespace ? `${opened.namespace}/` : ''}${opened.name}` : fileName(file)}
-                </h2>
-                <button type="button" class="button quiet" onClick={close} aria-label="Close">
-                  ✕
-                </button>
-              </header>
+                </span>
+              }
+              close={close}
+            >
               {state.value?.kind === 'cluster' ? <InCluster resource={opened} /> : <SourceText file={file} line={line} whole />}
-            </aside>
+            </Details>
           )}
         </div>
       )}
@@ -139,11 +140,7 @@ function keyOf({ kind, namespace, name, place }: ResourceView): string {
 }
 
 function contains({ kind, namespace, name, place }: ResourceView, text: string): boolean {
-  const all = `${kind} ${namespace}/${name} ${place.file}`.toLowerCase();
-  return text
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => all.includes(word));
+  return hasWords(`${kind} ${namespace}/${name} ${place.file}`, text);
 }
 
 function Proxies() {
@@ -227,20 +224,20 @@ function Runs({ proxy }: { proxy: ProxyView }) {
   const line = Number(parameter('line')) || 0;
   const asked = useAsked<SourceView>('/xds', { proxy: proxy.name, type }, proxy.version);
   return (
-    <aside class="details" aria-label={`The ${type} of ${proxy.name}`}>
-      <header class="details-head">
-        <h2>
+    <Details
+      label={`The ${type} of ${proxy.name}`}
+      title={
+        <>
           <span class="mono">{proxy.name}</span> {type}
-        </h2>
-        <button type="button" class="button quiet" onClick={() => setParameter('proxy', '')} aria-label="Close">
-          ✕
-        </button>
-      </header>
+        </>
+      }
+      close={() => setParameter('proxy', '')}
+    >
       {asked.kind === 'asking' && <Asking />}
       {asked.kind === 'failed' && <Failure message={asked.message} />}
       {asked.kind === 'answered' && asked.answer.cut && <p class="note">Only its beginning is here.</p>}
       {asked.kind === 'answered' && <TextView text={asked.answer.text} line={line} label={asked.answer.file} whole />}
       {proxy.refusals.length > 0 && <Verdict of="refused" />}
-    </aside>
+    </Details>
   );
 }

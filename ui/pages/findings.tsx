@@ -1,11 +1,12 @@
 /** What is wrong with the configuration, with the lines that it is about. */
 import { useMemo } from 'preact/hooks';
 import type { FindingView } from '../../src/console/model.ts';
+import { hasWords } from '../lib/filter.ts';
 import { counted } from '../lib/format.ts';
 import { fileName } from '../lib/paths.ts';
 import { parameter, setParameter } from '../lib/router.ts';
 import { findings, state } from '../lib/store.ts';
-import { Empty, Name, Page } from '../parts/basics.tsx';
+import { Details, Empty, Name, Page } from '../parts/basics.tsx';
 import { FilterBox } from '../parts/filter-box.tsx';
 import { FindingMend } from '../parts/mend.tsx';
 import { SourceText } from '../parts/source-text.tsx';
@@ -52,7 +53,7 @@ export function FindingsPage() {
             open={(one) => setParameter('finding', one ? keyOf(one) : '')}
             opened={opened}
           />
-          {finding && <Details finding={finding} close={() => setParameter('finding', '')} />}
+          {finding && <FindingDetails finding={finding} close={() => setParameter('finding', '')} />}
         </div>
       )}
     </Page>
@@ -73,16 +74,10 @@ function Level({ of }: { of: FindingView['level'] }) {
   return <span class={`verdict level-${of.toLowerCase()}`}>{of === 'Info' ? 'note' : of.toLowerCase()}</span>;
 }
 
-function Details({ finding, close }: { finding: FindingView; close: () => void }) {
+function FindingDetails({ finding, close }: { finding: FindingView; close: () => void }) {
   const { code, level, origin, message, place, documentationUrl } = finding;
   return (
-    <aside class="details" aria-label="The finding">
-      <header class="details-head">
-        <h2 class="mono">{origin}</h2>
-        <button type="button" class="button quiet" onClick={close} aria-label="Close">
-          ✕
-        </button>
-      </header>
+    <Details label="The finding" title={<span class="mono">{origin}</span>} close={close}>
       <p>
         <Level of={level} /> <span class="mono">{code}</span>{' '}
         {documentationUrl && (
@@ -95,14 +90,12 @@ function Details({ finding, close }: { finding: FindingView; close: () => void }
       {finding.mend && <FindingMend key={keyOf(finding)} finding={finding} />}
       {place && place.line > 0 && <SourceText file={place.file} line={place.line} />}
       {place && place.line === 0 && <p class="dim mono">{place.file}</p>}
-    </aside>
+    </Details>
   );
 }
 
 function contains(finding: FindingView, text: string): boolean {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  const all = [finding.code, finding.level, finding.origin, finding.message, finding.place?.file ?? ''].join(' ').toLowerCase();
-  return words.every((word) => all.includes(word));
+  return hasWords([finding.code, finding.level, finding.origin, finding.message, finding.place?.file ?? ''].join(' '), text);
 }
 
 function keyOf({ code, origin, message, place, column }: FindingView): string {

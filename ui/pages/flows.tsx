@@ -5,11 +5,11 @@ import { callerText } from '../lib/calls.ts';
 import { readFilter } from '../lib/filter.ts';
 import { counted, durationText, hostPortText, timeText } from '../lib/format.ts';
 import { parameter, setParameter } from '../lib/router.ts';
-import { calls, missed, paused, rateOf, resume, state, waiting } from '../lib/store.ts';
+import { calls, paused, rateOf, resume, state, waiting } from '../lib/store.ts';
 import { Empty, Name, Page, Verdict } from '../parts/basics.tsx';
 import { CallDetails } from '../parts/call-details.tsx';
 import { FilterBox } from '../parts/filter-box.tsx';
-import { FlowsOfProxies } from '../parts/flows-of-proxies.tsx';
+import { NobodyTells, ToldCalls } from '../parts/told.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
 
 const COLUMNS = [
@@ -39,7 +39,7 @@ export function FlowsPage() {
         hint="verdict:refused host:*.example.com protocol:tls proxy:ns/name"
         problem={problem}
       />
-      {missed.value > 0 && <p class="note">{counted(missed.value, 'call')} came faster than they could be told, and are missing here.</p>}
+      <ToldCalls />
       {shown.length === 0 ? (
         <Nothing filtered={all.length > 0} />
       ) : (
@@ -96,7 +96,15 @@ function PauseButton() {
 
 function Nothing({ filtered }: { filtered: boolean }) {
   if (filtered) return <Empty title="No call fits the filter.">Press Escape in the filter to see all.</Empty>;
-  if (state.value?.kind === 'cluster') return <FlowsOfProxies />;
+  if (state.value?.kind === 'cluster')
+    return state.value.hasFlows ? (
+      <Empty title="No call yet.">
+        Calls appear as workloads make them. Of those from before, proxies remember the last ones: of an Envoy those that were refused or
+        failed, and connections.
+      </Empty>
+    ) : (
+      <NobodyTells />
+    );
   if (state.value && !state.value.hasFlows)
     return (
       <Empty title="Nothing runs here.">

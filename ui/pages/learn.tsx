@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Learned } from '../../src/console/model.ts';
 import { ask, isAborted } from '../lib/api.ts';
-import { counted, countText } from '../lib/format.ts';
+import { counted } from '../lib/format.ts';
 import { parameter, setParameter } from '../lib/router.ts';
 import { calls, state } from '../lib/store.ts';
 import { Asking, CopyButton, DownloadButton, Empty, Failure, Page } from '../parts/basics.tsx';
@@ -30,8 +30,18 @@ function Recording() {
     const others = without.filter((one) => one !== host);
     setParameter('without', (accepted ? others : [...others, host]).join(SEPARATOR));
   };
-  if (problem) return <Page title="Learn">{<Failure message={problem} />}</Page>;
-  if (!learned) return <Page title="Learn">{<Asking />}</Page>;
+  if (problem)
+    return (
+      <Page title="Learn">
+        <Failure message={problem} />
+      </Page>
+    );
+  if (!learned)
+    return (
+      <Page title="Learn">
+        <Asking />
+      </Page>
+    );
   const { observed, text, file, declared } = learned;
   return (
     <Page
@@ -55,7 +65,7 @@ function Recording() {
                     {host}:{port}
                   </span>{' '}
                   <span class="dim">
-                    {protocol}, {countText(count)} {count === 1 ? 'call' : 'calls'}
+                    {protocol}, {counted(count, 'call')}
                     {last && `, last ${last}`}
                   </span>
                 </label>

@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Verdict as ProvedVerdict, Verification } from '../../src/console/model.ts';
 import { askLong, isAborted } from '../lib/api.ts';
-import { counted, countText } from '../lib/format.ts';
+import { counted } from '../lib/format.ts';
 import { linkTo, parameter, setParameter } from '../lib/router.ts';
 import { state } from '../lib/store.ts';
 import { Asking, CopyButton, DownloadButton, Empty, Failure, Names, OriginLink, Page, Verdict } from '../parts/basics.tsx';
@@ -104,7 +104,7 @@ function Statement({
       </header>
       <p class="dim">
         {adversary === 'captured' ? 'Applications all of whose traffic their sidecar takes' : 'Applications that go round their sidecar'};{' '}
-        {countText(cells)} {cells === 1 ? 'class' : 'classes'} of calls judged.
+        {counted(cells, 'class', 'classes')} of calls judged.
       </p>
       {counterexamples.map((group) => {
         const key = `${group.way} ${group.example} ${group.workloads.join()}`;

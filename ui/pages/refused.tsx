@@ -9,7 +9,7 @@ import { state, wrongCalls } from '../lib/store.ts';
 import { Empty, Name, Page, Verdict } from '../parts/basics.tsx';
 import { CallDetails } from '../parts/call-details.tsx';
 import { FilterBox } from '../parts/filter-box.tsx';
-import { FlowsOfProxies } from '../parts/flows-of-proxies.tsx';
+import { NobodyTells, ToldCalls } from '../parts/told.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
 
 /** Calls of one caller to one host that ended alike. */
@@ -55,6 +55,7 @@ export function RefusedPage() {
         hint="verdict:refused host:*.example.com proxy:ns/name"
         problem={problem}
       />
+      <ToldCalls />
       {groups.length === 0 ? (
         <Nothing filtered={all.length > 0} isRecent={isRecent && wrong.length > 0} />
       ) : (
@@ -123,7 +124,7 @@ function rowOf({ last, count }: Group) {
 function Nothing({ filtered, isRecent }: { filtered: boolean; isRecent: boolean }) {
   if (isRecent && !filtered) return <Empty title="Nothing was refused in the last minute.">Before it, calls were.</Empty>;
   if (filtered) return <Empty title="Nothing that was refused fits the filter." />;
-  if (state.value?.kind === 'cluster') return <FlowsOfProxies />;
+  if (state.value?.kind === 'cluster' && !state.value.hasFlows) return <NobodyTells />;
   if (state.value && !state.value.hasFlows)
     return (
       <Empty title="Nothing runs here.">

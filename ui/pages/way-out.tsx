@@ -8,6 +8,7 @@ import { type MapNode, namespaceOf, type OutwardMap, outwardMap } from '../lib/o
 import { linkTo, parameter, setParameter } from '../lib/router.ts';
 import { calls, state } from '../lib/store.ts';
 import { Asking, Empty, Failure, Names, Page } from '../parts/basics.tsx';
+import { ToldCalls } from '../parts/told.tsx';
 
 /** No more of them are drawn: the map is to be read. */
 const MOST_NODES = 250;
@@ -40,6 +41,7 @@ export function WayOutPage() {
           message={`There are ${map.nodes.length} workloads and destinations, more than the ${MOST_NODES} that a map can show: look at Flows and Proof.`}
         />
       )}
+      {state.value?.kind === 'cluster' && <ToldCalls />}
       {map && map.nodes.length > 0 && map.nodes.length <= MOST_NODES && (
         <>
           <Legend />
@@ -81,14 +83,14 @@ function Selected({ node, map, ways }: { node: MapNode; map: OutwardMap; ways: O
         )}
       </p>
       {(node.layer === 'workload' || node.layer === 'sidecar') && (
-        <Reach ways={ways.filter(({ from }) => from === node.title || namespaceOf(from) === node.title)} />
+        <Reachable ways={ways.filter(({ from }) => from === node.title || namespaceOf(from) === node.title)} />
       )}
     </section>
   );
 }
 
 /** What workloads may reach, of what is declared, and what becomes of the rest. */
-function Reach({ ways }: { ways: Outwards['ways'] }) {
+function Reachable({ ways }: { ways: Outwards['ways'] }) {
   const of = (wanted: Outwards['ways'][number]['verdict']) => [...new Set(ways.filter(({ verdict }) => verdict === wanted).map(wayText))];
   const rest = REST[state.value?.outboundPolicy ?? ''];
   return (

@@ -37,6 +37,31 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
+/** What is opened beside a list. */
+export function Details({
+  label,
+  title,
+  close,
+  children,
+}: {
+  label: string;
+  title: ComponentChildren;
+  close: () => void;
+  children: ComponentChildren;
+}) {
+  return (
+    <aside class="details" aria-label={label}>
+      <header class="details-head">
+        <h2>{title}</h2>
+        <button type="button" class="button quiet" onClick={close} aria-label="Close">
+          ✕
+        </button>
+      </header>
+      {children}
+    </aside>
+  );
+}
+
 export function Failure({ message }: { message: string }) {
   return (
     <div class="failure" role="alert">

@@ -1,22 +1,16 @@
 /** One call, opened: what was seen of it, and the way of such a call. */
 import { useState } from 'preact/hooks';
 import type { Flow } from '../../src/flows/flow.ts';
-import { askedCall, callerText, callTo } from '../lib/calls.ts';
+import { askedCall, callerText, callTo, isOwn } from '../lib/calls.ts';
 import { bytesText, durationText, hostPortText, timeText } from '../lib/format.ts';
-import { Verdict } from './basics.tsx';
+import { Details, Verdict } from './basics.tsx';
 import { Explanation } from './explained.tsx';
 
 export function CallDetails({ flow, close }: { flow: Flow; close: () => void }) {
   const [scheme, setScheme] = useState<'https' | 'http'>('https');
   const call = askedCall(flow) ?? callTo(flow, scheme);
   return (
-    <aside class="details" aria-label="The call">
-      <header class="details-head">
-        <h2 class="mono">{hostPortText(flow.host, flow.port)}</h2>
-        <button type="button" class="button quiet" onClick={close} aria-label="Close">
-          ✕
-        </button>
-      </header>
+    <Details label="The call" title={<span class="mono">{hostPortText(flow.host, flow.port)}</span>} close={close}>
       <Facts flow={flow} />
       {flow.protocol === 'dns' && (
         <p class="note">
@@ -28,8 +22,14 @@ export function CallDetails({ flow, close }: { flow: Flow; close: () => void }) 
         </p>
       )}
       <h3>The way of such a call</h3>
-      <Explanation call={call} saw={flow.protocol === 'dns' ? undefined : flow.verdict} />
-    </aside>
+      {isOwn(flow) ? (
+        <Explanation call={call} saw={flow.protocol === 'dns' ? undefined : flow.verdict} />
+      ) : (
+        <p class="note">
+          The proxy is in a namespace that you may not see: the call of the workload itself, which comes before, is explained.
+        </p>
+      )}
+    </Details>
   );
 }
 

@@ -44,7 +44,7 @@ export function Explanation({ call, saw }: { call: AskedCall; saw?: string | und
                 <li key={`${j} ${step.kind}`}>
                   <span class="step-kind">{step.kind}</span>
                   <div class="step-text">
-                    {step.name && <span class="mono step-name">{step.name}</span>} {step.text}
+                    {step.name && <span class="mono">{step.name}</span>} {step.text}
                     {step.origins.map((origin) => (
                       <OriginLink key={`${origin.kind} ${origin.namespace}/${origin.name}`} origin={origin} />
                     ))}

@@ -18,6 +18,7 @@ import { type Call, type CallTarget, parseTarget } from '../../simulate/call.ts'
 import { tlsText } from '../../simulate/security.ts';
 import type { Outcome, Sent, Trace } from '../../simulate/trace.ts';
 import type { Difference, Explained, Origin, Verdict, Verification } from '../model.ts';
+import { PASTED } from './applied.ts';
 import type { ExplainQuestion } from './question.ts';
 
 /** Cells and groups beyond these are counted, or undecided: an answer has an end. */
@@ -147,8 +148,16 @@ export interface NamedFiles {
   readonly files: SimulatedFiles;
 }
 
-export function compared(before: NamedFiles, after: NamedFiles, progress: (calls: number) => void): Difference {
-  const comparison: Comparison = compare(before.files, after.files, { progress });
+export interface ComparedOptions {
+  /** Told how many calls were compared so far. */
+  readonly progress: (calls: number) => void;
+  /** Only of workloads there; undefined: all. */
+  readonly namespaces?: readonly string[] | undefined;
+}
+
+export function compared(before: NamedFiles, after: NamedFiles, { progress, namespaces }: ComparedOptions): Difference {
+  const isSeen = (namespace: string) => namespaces === undefined || namespaces.includes(namespace);
+  const comparison: Comparison = compare(before.files, after.files, { progress, among: ({ namespace }) => isSeen(namespace) });
   return {
     before: before.name,
     after: after.name,
@@ -161,14 +170,14 @@ export function compared(before: NamedFiles, after: NamedFiles, progress: (calls
     undecided: comparison.undecided,
     added: comparison.added,
     removed: comparison.removed,
-    invalid: [before, after].flatMap(invalidIn),
+    invalid: [before, after].flatMap((side) => invalidIn(side, isSeen)),
   };
 }
 
 /** What is not valid is not in force, and an answer leaves it out. */
-function invalidIn({ name, files }: NamedFiles): string[] {
+function invalidIn({ name, files }: NamedFiles, isSeen: (namespace: string) => boolean): string[] {
   return files.mesh.snapshot.findings
-    .filter(({ level }) => level === 'Error')
+    .filter(({ level, origin, position }) => level === 'Error' && (isSeen(origin.namespace) || position?.file === PASTED))
     .slice(0, MOST_GROUPS)
     .map(({ origin, message, position }) => {
       const place = position && isInFile(position) ? ` (${position.file}:${position.line})` : '';

@@ -4,11 +4,12 @@ import type { Json } from '../../xds/config-dump/dump.ts';
 import type { Difference, Explained, Mend, Outwards, Verification } from '../model.ts';
 import type { PortableMesh } from './portable.ts';
 
-/** A side of a comparison: what is shown, a path or `git:REV[:PATH]`, or what is shown with a file edited. */
+/** A side of a comparison: what is shown, a path or `git:REV[:PATH]`, what is shown with a file edited, or with these objects applied. */
 export type Side =
   | { readonly kind: 'shown' }
   | { readonly kind: 'spec'; readonly spec: string }
-  | { readonly kind: 'edited'; readonly edit: EditedFile };
+  | { readonly kind: 'edited'; readonly edit: EditedFile }
+  | { readonly kind: 'applied'; readonly text: string };
 
 export interface EditedFile {
   readonly file: string;
@@ -24,6 +25,14 @@ export interface ExplainQuestion {
   readonly to: string | undefined;
   /** Ms since the epoch. */
   readonly now: number;
+}
+
+export interface DiffQuestion {
+  readonly kind: 'diff';
+  readonly before: Side;
+  readonly after: Side;
+  /** Only of workloads there, and only by objects there; undefined: all. */
+  readonly namespaces?: readonly string[];
 }
 
 export interface OutwardsQuestion {
@@ -48,7 +57,7 @@ export type Question =
   | MendQuestion
   | ExplainQuestion
   | { readonly kind: 'verify' }
-  | { readonly kind: 'diff'; readonly before: Side; readonly after: Side }
+  | DiffQuestion
   | OutwardsQuestion
   | { readonly kind: 'workloads' };
 

@@ -14,6 +14,7 @@ import { callersOf } from '../../prove/callers.ts';
 import { type DumpedMesh, dumpedMesh } from '../../prove/dumped.ts';
 import { type SimulatedFiles, simulateFiles, workloadName } from '../../prove/simulated.ts';
 import { compared, explained, explainedDump, type NamedFiles, verified } from './answers.ts';
+import { PASTED, withApplied } from './applied.ts';
 import { outwards } from './outwards.ts';
 import { fromPortable } from './portable.ts';
 import type { Answers, EditedFile, FromThread, MendQuestion, Question, Side, Subject, ToThread } from './question.ts';
@@ -71,8 +72,9 @@ async function answer(question: Question): Promise<Answers[keyof Answers]> {
       return outwards(files, question.namespaces && new Set(question.namespaces));
     case 'diff': {
       const { subject } = ready;
-      const [before, after] = [await side(question.before, files, subject), await side(question.after, files, subject)];
-      return compared(before, after, progress());
+      const { before, after, namespaces } = question;
+      const sides = [await side(before, files, subject, namespaces), await side(after, files, subject, namespaces)] as const;
+      return compared(...sides, { progress: progress(), namespaces });
     }
   }
 }
@@ -109,8 +111,17 @@ function progress(): (done: number) => void {
   };
 }
 
-async function side(one: Side, files: SimulatedFiles, subject: MeshSubject): Promise<NamedFiles> {
+async function side(
+  one: Side,
+  files: SimulatedFiles,
+  subject: MeshSubject,
+  namespaces: readonly string[] | undefined,
+): Promise<NamedFiles> {
   if (one.kind === 'shown') return { name: 'what is shown', files };
+  if (one.kind === 'applied') {
+    const snapshot = withApplied(files.mesh.snapshot, one.text, namespaces);
+    return { name: PASTED, files: simulateFiles(snapshot, subject.mesh.config, undefined, { running: subject.running }) };
+  }
   const { namespace, paths, mesh, running } = subject;
   const options = { namespace, allowEmpty: true };
   const name = one.kind === 'edited' ? `${one.edit.file}, edited` : one.spec;

@@ -3,7 +3,8 @@ import type { PeerCertificate } from 'node:tls';
 import { identityOfToken, type TokenOptions } from '../../ca/tokens.ts';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import type { Peer } from '../../lib/grpc/server.ts';
-import { spiffeId } from '../../lib/spiffe.ts';
+import { CONTROL_PLANE_HOST, spiffeId } from '../../lib/spiffe.ts';
+import { controllerId } from './credentials.ts';
 import { Failures } from './failures.ts';
 
 export interface AuthenticationOptions {
@@ -57,6 +58,12 @@ export class Authentication {
     this.#failures.note(address, now, reason);
     return new SallyportError('xds-unauthenticated', said);
   }
+}
+
+/** Whether it is a control plane of this mesh: the CA gives its name to nobody else. */
+export function isController({ certificate }: Peer, trustDomain: string): boolean {
+  if (!certificate || identityIn(certificate, Date.now()) !== controllerId(trustDomain)) return false;
+  return (certificate.subjectaltname ?? '').split(', ').includes(`DNS:${CONTROL_PLANE_HOST}`);
 }
 
 /** Names as Node has them: `URI:…, DNS:…`. One that is quoted has commas and the like in it, which no identity has. */

@@ -1,20 +1,28 @@
 /** `sallyport controller`: the control plane alone, for proxies that connect to it over xDS. */
 
+import type { ChannelCredentials } from '@grpc/grpc-js';
 import { Identities } from '../../ca/identities.ts';
 import { jwksIn, type TokenOptions } from '../../ca/tokens.ts';
+import { proxyName } from '../../flows/hub.ts';
+import { type ProxyReach, RELAY_FLOWS, TELL_FLOWS } from '../../flows/remote/messages.ts';
 import { SallyportError } from '../../lib/errors.ts';
-import type { GrpcServer, Peer } from '../../lib/grpc/server.ts';
+import type { GrpcServer, Handler, Peer } from '../../lib/grpc/server.ts';
 import { isLoopbackAddress, type SocketAddress } from '../../lib/socket-address.ts';
+import { CONTROL_PLANE_HOST } from '../../lib/spiffe.ts';
+import { clientCredentials } from '../../xds/ads/client-credentials.ts';
 import { type AdsServerOptions, startAdsServer } from '../../xds/ads/server.ts';
 import type { AdmissionServer } from '../admission/server.ts';
 import { startWebhook, type WebhookOptions } from '../admission/webhook.ts';
 import { type ControlPlane, controlFromFiles, type OpenSource } from '../from-files.ts';
 import { type ClusterDuties, ClusterKeeper } from '../kubernetes/index.ts';
 import type { ControlEvent } from '../report.ts';
-import { Authentication } from './authentication.ts';
+import { Authentication, isController } from './authentication.ts';
 import { CREATE_CERTIFICATE, caService } from './ca-service.ts';
 import { clientStatus, SYNC_STATUS, seenBy, syncStatus } from './client-status.ts';
-import { type MeshCredentials, meshCredentials } from './credentials.ts';
+import { controllerId, type MeshCredentials, meshCredentials } from './credentials.ts';
+import { FlowService } from './flow-service.ts';
+import { gatewaysByAddress } from './gateways-by-address.ts';
+import { addressesOf, MeshFlows } from './mesh-flows.ts';
 import { ServedProxies } from './served-proxies.ts';
 import { streamsJson } from './status.ts';
 
@@ -43,9 +51,13 @@ export interface ControllerOptions {
   readonly keepMs: number;
   /** Envoys that can get virtual hosts as resources of their own. */
   readonly virtualHosts: boolean;
+  /** Told whenever other proxies tell of their calls; undefined: nobody is to be asked for calls. */
+  readonly tellersChanged?: (() => void) | undefined;
 }
 
 export interface Controller extends ControlPlane {
+  /** The calls of the proxies that are connected; undefined where nobody is asked for them. */
+  readonly flows: Pick<MeshFlows, 'hub' | 'reach'> | undefined;
   /** How something else that is served proves who it is, by the CA and under these names beside its own; undefined without the CA. */
   credentials(names: readonly string[]): MeshCredentials | undefined;
 }
@@ -57,7 +69,8 @@ const MOST_AGE_MS = 30 * 60_000;
 
 /** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served, and as `jwksIn`. */
 export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<Controller> {
-  const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs, virtualHosts, webhook, cluster, service } = options;
+  const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs, virtualHosts } = options;
+  const { webhook, cluster, service = CONTROL_PLANE_HOST, tellersChanged } = options;
   checkAddresses(options);
   if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
   const served = new ServedProxies({ keepMs, tell });
@@ -65,6 +78,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
   const keeper = cluster && (await ClusterKeeper.open(cluster, ca, (error) => tell({ kind: 'not-kept', error })));
   const identities = ca === undefined ? undefined : new Identities(ca, Date.now);
   const tls: MeshCredentials[] = [];
+  let flows: MeshFlows | undefined;
   const started = controlFromFiles({
     paths,
     source,
@@ -83,6 +97,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
     },
     prepare: (input) => {
       keeper?.see(input.snapshot, input.mesh);
+      flows?.follow(addressesOf(input.snapshot, service));
       return { input, findings: [], proxies: (mesh) => served.identitiesIn(mesh) };
     },
     fleet: (host) => served.openFleet(host),
@@ -98,6 +113,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
   const close = async (graceMs: number) => {
     // API servers learn only by and by that they are to ask another; whom nobody answers makes no pods.
     await Promise.all([...servers, ...(hook ? [hook] : [])].map((server) => server.close(graceMs)));
+    flows?.close();
     await keeper?.close();
     for (const credentials of tls) credentials.close();
     await control.close(graceMs);
@@ -132,6 +148,25 @@ export async function startController(options: ControllerOptions, tell: (event: 
         refused: (address, reason) => tell({ kind: 'unauthenticated', address, reason }),
       });
       const identify = (peer: Peer) => authentication.identify(peer);
+      const more = new Map<string, Handler>([[CREATE_CERTIFICATE, caService({ identities, trustDomain, identify, failed })]]);
+      if (tellersChanged) {
+        const own = new FlowService({
+          identify,
+          proxyAt: (peer, proven) => served.proxyAt(peer, proven),
+          gatewayAt: gatewaysByAddress(() => control.report.mesh),
+          changed: () => flows?.changed(),
+        });
+        flows = new MeshFlows({
+          own: own.hub,
+          reach: () => reachOf(served, own.telling),
+          credentials: (address) => peerCredentials(identities, trustDomain(), address),
+          isController: (peer) => isController(peer, trustDomain()),
+          port: xdsTls.port,
+          changed: tellersChanged,
+        });
+        flows.follow(addressesOf(control.report.mesh.snapshot, service));
+        more.set(TELL_FLOWS, own.serve).set(RELAY_FLOWS, flows.serve);
+      }
       const server = await startAdsServer({
         listen: xdsTls,
         option: '--xds-tls',
@@ -141,7 +176,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
         virtualHosts,
         admit,
         answer,
-        more: new Map([[CREATE_CERTIFICATE, caService({ identities, trustDomain, identify, failed })]]),
+        more,
       });
       credentials.follow((renewed) => server.setTls(renewed));
       servers.push(server);
@@ -155,6 +190,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
     get report() {
       return control.report;
     },
+    flows,
     watch,
     reload,
     use,
@@ -166,6 +202,16 @@ export async function startController(options: ControllerOptions, tell: (event: 
     },
     close,
   };
+}
+
+function peerCredentials(identities: Identities, trustDomain: string, address: string): ChannelCredentials {
+  const { chain, key, trusted } = identities.forServer(trustDomain, controllerId(trustDomain), [CONTROL_PLANE_HOST]);
+  return clientCredentials(address, { ca: trusted, own: { certificate: chain, key: key.reveal().toString() } });
+}
+
+function reachOf({ streams }: ServedProxies, telling: ReadonlySet<string>): readonly ProxyReach[] {
+  const connected = new Set(streams.map(({ identity }) => proxyName(identity)));
+  return [...connected].map((proxy) => ({ proxy, tells: telling.has(proxy) }));
 }
 
 function checkAddresses({ xds, xdsTls, ca, webhook }: ControllerOptions): void {

@@ -19,6 +19,11 @@ export interface MeshCredentials {
   close(): void;
 }
 
+/** Of the controller itself. */
+export function controllerId(trustDomain: string): string {
+  return spiffeId(trustDomain, 'istio-system', 'sallyport-controller');
+}
+
 /**
  * Throws as `authorityIn`. @param failed a certificate could not be renewed: the one there is ends with its time; it is tried again
  * @param service by which it is called beside the name that all control planes have, e.g. `istiod-canary.mesh.svc`
@@ -38,8 +43,7 @@ export function meshCredentials(
     timer = setTimeout(renew, Math.max(1000, ms)).unref();
   };
   const issue = (): ServerTls => {
-    const uri = spiffeId(trustDomain, 'istio-system', 'sallyport-controller');
-    const { chain, key, notAfter, trusted } = identities.forServer(trustDomain, uri, hosts);
+    const { chain, key, notAfter, trusted } = identities.forServer(trustDomain, controllerId(trustDomain), hosts);
     const now = Date.now();
     renewAfter(Math.min((notAfter - now) / 2, (identities.signsAnewAt ?? Number.POSITIVE_INFINITY) - now));
     return { cert: chain, key: key.reveal().toString(), ca: trusted };

@@ -46,6 +46,8 @@ interface Served {
 export class ServedProxies {
   readonly #options: ServedProxiesOptions;
   readonly #served = new Map<string, Served>();
+  /** By the addresses of their clients: of several on one connection the first. */
+  readonly #peers = new Map<string, Served>();
   readonly #cache = new SetCache<Publication, never>();
   #join: ((key: string, of: (mesh: Mesh) => ProxyIdentity) => Joined<Publication>) | undefined;
   #renew = () => {};
@@ -61,6 +63,12 @@ export class ServedProxies {
   /** The streams that there are, in the order in which their proxies came. */
   get streams(): readonly ServedStream[] {
     return [...this.#served.values()].flatMap(({ streams, identity }) => [...streams].map((stream) => ({ ...stream, identity })));
+  }
+
+  /** The proxy as which a client is connected that proved this identity. @param peer `address:port` of the connection */
+  proxyAt(peer: string, proven: string): ProxyIdentity | undefined {
+    const served = this.#peers.get(peer);
+    return served && this.#stillProves(proven, served) ? served.identity : undefined;
   }
 
   /** For the loop: who is to be translated. */
@@ -128,6 +136,7 @@ export class ServedProxies {
     });
     const one: ServedStream = { identity: served.identity, peer: address, proven: proven !== undefined, stream };
     served.streams.add(one);
+    if (!this.#peers.has(address)) this.#peers.set(address, served);
     clearTimeout(served.leaving);
     const proxyless = isProxyless(node);
     const unfollow = this.#cache.follow(keyOf(claimed), {
@@ -146,6 +155,7 @@ export class ServedProxies {
       left: () => {
         unfollow();
         served.streams.delete(one);
+        if (this.#peers.get(address) === served) this.#peers.delete(address);
         if (served.streams.size === 0) this.#leave(keyOf(claimed), served);
       },
     };

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { freePort } from '../../lib/free-port.ts';
-import type { ControlPlane } from '../from-files.ts';
+
 import type { ControlEvent } from '../report.ts';
-import { type ControllerOptions, startController } from './controller.ts';
+import { type Controller, type ControllerOptions, startController } from './controller.ts';
 
 export interface RunningController {
-  readonly control: ControlPlane;
+  readonly control: Controller;
   /** Ports. */
   readonly plain: number;
   readonly tls: number;
@@ -31,7 +31,7 @@ export async function startedController(
   const events: ControlEvent[] = [];
   const address = '127.0.0.1';
   const ca = join(folder, 'ca');
-  const control: ControlPlane = await startController(
+  const control = await startController(
     {
       paths: [file],
       meshConfig: undefined,

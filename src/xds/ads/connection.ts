@@ -31,6 +31,8 @@ export interface ConnectionOptions {
   readonly credentials: () => ChannelCredentials;
   readonly client: StreamClient;
   readonly tell: (event: ConnectionEvent) => void;
+  /** What else is spoken over each connection, once the control plane has answered there. Returns what ends it. */
+  readonly beside?: ((client: Client) => () => void) | undefined;
   readonly times?: ReconnectTimes;
 }
 
@@ -106,6 +108,7 @@ export class Connection {
     const asItIs = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     const call: ClientDuplexStream<Uint8Array, Buffer> = grpc.makeBidiStreamRequest(METHODS[protocol], asItIs, (bytes: Buffer) => bytes);
     let over = false;
+    let endBeside: (() => void) | undefined;
     const lasts = setInterval(() => {
       if (grpc.getChannel().getConnectivityState(false) === connectivityState.READY) connected();
     }, LASTS_MS).unref();
@@ -117,6 +120,7 @@ export class Connection {
       if (over) return;
       over = true;
       clearInterval(lasts);
+      endBeside?.();
       call.cancel();
       grpc.close();
       client.lost();
@@ -126,7 +130,10 @@ export class Connection {
       this.#end();
       this.#lost(code, reason);
     };
-    call.on('metadata', connected);
+    call.on('metadata', () => {
+      connected();
+      if (!over) endBeside = this.#options.beside?.(grpc);
+    });
     call.on('data', (bytes: Buffer) => {
       if (over) return;
       try {

@@ -12,6 +12,8 @@ import {
   type AccessLogFilter,
   AccessLogFilterSchema,
   AccessLogSchema,
+  ComparisonFilter_Op,
+  GrpcStatusFilter_Status,
 } from '../../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import type { Node } from '../../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ApiVersion } from '../../../xds/gen/envoy/config/core/v3/config_source_pb.js';
@@ -61,8 +63,12 @@ const TAGS = {
 } as const;
 export type Tag = keyof typeof TAGS;
 
-/** Key of Envoy's runtime: percent of the calls whose beginnings are told. */
-export const BEGINNINGS = 'sallyport.beginnings';
+/** Key of Envoy's runtime: percent of the calls of which is told what is told to those who watch alone. */
+export const WATCHED = 'sallyport.watched';
+
+/** Statuses of HTTP from here on say that something is wrong. */
+const FIRST_ERROR = 400;
+const GRPC = { matchPattern: { case: 'prefix' as const, value: 'application/grpc' } };
 
 /** How long Envoy may hold an entry back, ms. */
 const FLUSH_MS = 100;
@@ -92,39 +98,50 @@ function tellingResource(resource: EncodedResource): EncodedResource {
   return telling;
 }
 
+/**
+ * The calls of which an Envoy tells that nobody watches: all, or only connections and those requests that may have gone wrong, as an entry of each request
+ * costs Envoy a good third of what the request does.
+ */
+export type ToldUnwatched = 'all' | 'wrong';
+
 /** A listener, encoded, with the log. Throws for bytes that are none. */
-export function tellingListener(bytes: Uint8Array): Uint8Array {
+export function tellingListener(bytes: Uint8Array, told: ToldUnwatched = 'all'): Uint8Array {
   const listener = fromBinary(ListenerSchema, bytes);
   // What passes there has passed another listener.
   if (listener.listenerSpecifier.case === 'internalListener') return bytes;
-  addLogs(listener);
+  addLogs(listener, told);
   return toBinary(ListenerSchema, listener);
 }
 
-function addLogs(listener: Listener): void {
+function addLogs(listener: Listener, told: ToldUnwatched): void {
   // Connections that no filter chain takes: the filters tell of the others.
   const refused = create(AccessLogFilterSchema, { filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } } });
   listener.accessLog.push(flowLog(refused));
   const chains = [...listener.filterChains, ...(listener.defaultFilterChain ? [listener.defaultFilterChain] : [])];
-  for (const chain of chains) addToChain(chain);
+  for (const chain of chains) addToChain(chain, told);
 }
 
-function addToChain({ filters }: FilterChain): void {
+function addToChain({ filters }: FilterChain, told: ToldUnwatched): void {
   for (const { name, configType } of filters) {
     if (configType.case !== 'typedConfig') continue;
     const type = typeNameOf(configType.value);
     if (type === HttpConnectionManagerSchema.typeName)
-      configType.value = anyPack(HttpConnectionManagerSchema, tellingManager(unpack(configType.value, HttpConnectionManagerSchema, name)));
+      configType.value = anyPack(
+        HttpConnectionManagerSchema,
+        tellingManager(unpack(configType.value, HttpConnectionManagerSchema, name), told),
+      );
     else if (type === TcpProxySchema.typeName)
       configType.value = anyPack(TcpProxySchema, tellingProxy(unpack(configType.value, TcpProxySchema, name)));
   }
 }
 
-function tellingManager(manager: HttpConnectionManager): HttpConnectionManager {
+function tellingManager(manager: HttpConnectionManager, told: ToldUnwatched): HttpConnectionManager {
   manager.accessLogOptions ??= create(HttpConnectionManager_HcmAccessLogOptionsSchema);
   const options = manager.accessLogOptions;
   const tellsBeginnings = options.flushAccessLogOnNewRequest || manager.flushAccessLogOnNewRequest;
-  addLog(manager, options, tellsBeginnings, AccessLogType.DownstreamStart, AccessLogType.DownstreamEnd);
+  const { DownstreamStart, DownstreamEnd } = AccessLogType;
+  const end = told === 'all' ? ofType(DownstreamEnd) : allOf(ofType(DownstreamEnd), anyOf(mayBeWrong(), whileWatched()));
+  addLog(manager, options, tellsBeginnings, DownstreamStart, end);
   options.flushAccessLogOnNewRequest = true;
   manager.flushAccessLogOnNewRequest = false;
   return manager;
@@ -134,7 +151,8 @@ function tellingProxy(proxy: TcpProxy): TcpProxy {
   proxy.accessLogOptions ??= create(TcpProxy_TcpAccessLogOptionsSchema);
   const options = proxy.accessLogOptions;
   const tellsBeginnings = options.flushAccessLogOnConnected || proxy.flushAccessLogOnConnected;
-  addLog(proxy, options, tellsBeginnings, AccessLogType.TcpUpstreamConnected, AccessLogType.TcpConnectionEnd);
+  const { TcpUpstreamConnected, TcpConnectionEnd } = AccessLogType;
+  addLog(proxy, options, tellsBeginnings, TcpUpstreamConnected, ofType(TcpConnectionEnd));
   options.flushAccessLogOnConnected = true;
   proxy.flushAccessLogOnConnected = false;
   return proxy;
@@ -148,10 +166,10 @@ function addLog(
   options: Interval,
   tellsBeginnings: boolean,
   begin: AccessLogType,
-  end: AccessLogType,
+  end: AccessLogFilter,
 ): void {
   if (!tellsBeginnings) for (const log of filter.accessLog) log.filter = without(begin, log.filter);
-  filter.accessLog.push(flowLog(ended(begin, end)));
+  filter.accessLog.push(flowLog(anyOf(end, allOf(ofType(begin), whileWatched()))));
   if (filter.accessLogFlushInterval) options.accessLogFlushInterval ??= filter.accessLogFlushInterval;
   delete filter.accessLogFlushInterval;
 }
@@ -160,18 +178,33 @@ function addLog(
 function without(type: AccessLogType, filter: AccessLogFilter | undefined): AccessLogFilter {
   const others = create(AccessLogFilterSchema, { filterSpecifier: { case: 'logTypeFilter', value: { types: [type], exclude: true } } });
   if (!filter) return others;
-  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'andFilter', value: { filters: [others, filter] } } });
+  return allOf(others, filter);
 }
 
-/** Ends, and beginnings while somebody watches. */
-function ended(begin: AccessLogType, end: AccessLogType): AccessLogFilter {
-  const watched = create(AccessLogFilterSchema, {
-    filterSpecifier: { case: 'runtimeFilter', value: { runtimeKey: BEGINNINGS, percentSampled: {}, useIndependentRandomness: true } },
-  });
-  const begins = create(AccessLogFilterSchema, {
-    filterSpecifier: { case: 'andFilter', value: { filters: [ofType(begin), watched] } },
-  });
-  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'orFilter', value: { filters: [ofType(end), begins] } } });
+/** The proxy's own answers are among them, and those of servers that say that something is wrong. */
+function mayBeWrong(): AccessLogFilter {
+  const anyFlag = create(AccessLogFilterSchema, { filterSpecifier: { case: 'responseFlagFilter', value: {} } });
+  const comparison = { op: ComparisonFilter_Op.GE, value: { defaultValue: FIRST_ERROR, runtimeKey: 'sallyport.first_error' } };
+  const errorStatus = create(AccessLogFilterSchema, { filterSpecifier: { case: 'statusCodeFilter', value: { comparison } } });
+  // Of gRPC the status of HTTP says nothing.
+  const header = { name: 'content-type', headerMatchSpecifier: { case: 'stringMatch' as const, value: GRPC } };
+  const isGrpc = create(AccessLogFilterSchema, { filterSpecifier: { case: 'headerFilter', value: { header } } });
+  const notOk = { statuses: [GrpcStatusFilter_Status.OK], exclude: true };
+  const errorOfGrpc = create(AccessLogFilterSchema, { filterSpecifier: { case: 'grpcStatusFilter', value: notOk } });
+  return anyOf(anyFlag, errorStatus, allOf(isGrpc, errorOfGrpc));
+}
+
+function whileWatched(): AccessLogFilter {
+  const value = { runtimeKey: WATCHED, percentSampled: {}, useIndependentRandomness: true };
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'runtimeFilter', value } });
+}
+
+function anyOf(...filters: AccessLogFilter[]): AccessLogFilter {
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'orFilter', value: { filters } } });
+}
+
+function allOf(...filters: AccessLogFilter[]): AccessLogFilter {
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'andFilter', value: { filters } } });
 }
 
 function ofType(type: AccessLogType): AccessLogFilter {

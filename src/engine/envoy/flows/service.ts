@@ -3,7 +3,7 @@ import type { Call, CallListener, Handler } from '../../../lib/grpc/server.ts';
 import { STATUS } from '../../../lib/grpc/status.ts';
 import type { ProxyIdentity } from '../../../lib/proxy-identity.ts';
 import type { EnvoyAdmin } from '../admin.ts';
-import { BEGINNINGS, FIRST_THAT_TELLS } from './listeners.ts';
+import { FIRST_THAT_TELLS, WATCHED } from './listeners.ts';
 import { EnvoyFlows } from './source.ts';
 
 const METHOD = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs';
@@ -19,7 +19,7 @@ export function envoyFlows({ type, namespace, name }: ProxyIdentity, admin: Envo
     // Envoy answers no questions for names.
     nameOf: () => undefined,
     date: Date.now,
-    tellBeginnings: (tell) => admin.setRuntime(BEGINNINGS, tell ? '100' : '0'),
+    tellAll: (tell) => admin.setRuntime(WATCHED, tell ? '100' : '0'),
     counted: () => admin.logEntries(),
   });
 }

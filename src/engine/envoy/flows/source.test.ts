@@ -38,7 +38,7 @@ function setUp() {
     workload: 'default/local',
     nameOf: () => undefined,
     date: () => NOW,
-    tellBeginnings: async () => {},
+    tellAll: async () => {},
     counted: async () => ({ ...counts }),
   });
   const told: ProxyFlow[] = [];

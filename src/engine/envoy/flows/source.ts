@@ -21,7 +21,7 @@ export interface EnvoyFlowsOptions extends FlowNames {
   /** Now, in ms since the epoch. */
   readonly date: () => number;
   /** Has Envoy tell of beginnings, or no more; rejects while it does not answer. */
-  readonly tellBeginnings: (tell: boolean) => Promise<void>;
+  readonly tellAll: (tell: boolean) => Promise<void>;
   /** Entries that Envoy has sent so far, and that it has given up; rejects while it does not answer. */
   readonly counted: () => Promise<{ readonly written: number; readonly dropped: number }>;
 }
@@ -80,7 +80,7 @@ export class EnvoyFlows implements FlowSource {
   async follow(): Promise<void> {
     const tell = this.#deliver !== undefined;
     if (tell === this.#tells) return;
-    await this.#options.tellBeginnings(tell).then(
+    await this.#options.tellAll(tell).then(
       () => {
         this.#tells = tell;
       },
