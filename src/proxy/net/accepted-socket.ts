@@ -125,9 +125,13 @@ export class AcceptedSocket extends EventEmitter implements StreamSocket {
   }
 
   destroySoon(): void {
+    // Closing ends our side, too: with what the system has taken before it.
+    if (this._handle.writeQueueSize === 0 || this.#finished) {
+      this.destroy();
+      return;
+    }
     this.end();
     this.#ending = 'whole';
-    if (this.#finished) this.destroy();
   }
 
   destroy(error?: Error): void {

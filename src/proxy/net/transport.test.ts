@@ -28,10 +28,14 @@ class Side {
   closed: { readonly error: Error | undefined } | undefined;
   /** What the reader answers. */
   more = true;
+  /** Called within each read. */
+  onText: (() => void) | undefined;
   #wake: () => void = () => undefined;
 
-  constructor(socket: StreamSocket, open: (socket: StreamSocket, side: Side) => Transport) {
-    this.transport = open(socket, this);
+  constructor(socket: StreamSocket, open: (socket: StreamSocket, side: Side) => Transport);
+  constructor(from: Transport, open: (from: Transport, side: Side) => Transport);
+  constructor(from: never, open: (from: never, side: Side) => Transport) {
+    this.transport = open(from, this);
   }
 
   readonly reader = {
@@ -52,6 +56,7 @@ class Side {
 
   #came(bytes: Buffer): boolean {
     this.#told(() => (this.text += bytes.toString('latin1')));
+    this.onText?.();
     return this.more;
   }
 
@@ -139,6 +144,26 @@ for (const kind of KINDS) {
       await side.until(() => side.closed !== undefined);
       assert.deepEqual([side.ended, side.closed], [true, { error: undefined }]);
       assert.deepEqual([accepted.bytesRead, accepted.bytesWritten], [7, 7], 'the socket counts');
+    });
+
+    check('another takes it over: what comes and happens from then on is theirs', async (t) => {
+      const { peer, open } = await pair(t, kind, way);
+      const first = open();
+      let second: Side | undefined;
+      first.onText = () => {
+        second = new Side(first.transport, (from, side) => openTransport(from, side.reader, side.events));
+      };
+      first.transport.resume();
+      peer.write('one');
+      await first.until(() => first.text === 'one');
+      peer.end('two');
+      assert(second);
+      assert.equal(second.transport, first.transport);
+      await second.until(() => second!.ended);
+      assert.equal(second.text, 'two');
+      second.transport.end();
+      await second.until(() => second!.closed !== undefined);
+      assert.deepEqual([first.text, first.ended, first.closed], ['one', false, undefined]);
     });
 
     check('the peer may end first, also before anybody listened', async (t) => {
