@@ -1,6 +1,6 @@
 /** Chooses what a connection's bytes go over. */
 
-import { nodeSocket } from './accepted-socket.ts';
+import { nodeSocket } from './bare-socket.ts';
 import { HandleTransport } from './handle-transport.ts';
 import { streamHandle, streamInternals } from './internals.ts';
 import { SocketTransport } from './socket-transport.ts';

@@ -8,7 +8,7 @@ import { Head, takesExpectation } from '../../../http/head.ts';
 import { HeaderMap } from '../../../http/header-map.ts';
 import type { LocalReply } from '../../../http/local-reply.ts';
 import { STATUS_CODES } from '../../../lib/node-http.ts';
-import { nodeSocket } from '../../net/accepted-socket.ts';
+import { nodeSocket } from '../../net/bare-socket.ts';
 import { openTransport } from '../../net/open.ts';
 import { Reader } from '../../net/read-buffer.ts';
 import { SocketTransport } from '../../net/socket-transport.ts';
