@@ -149,10 +149,12 @@ export interface UpstreamConnectOptions {
   readonly alpnInPlace?: readonly string[] | undefined;
   /** Set by who handles a peer that closes one direction: the socket stays open then. Without `alpn`, none of HTTP is offered. */
   readonly halfOpen?: boolean | undefined;
+  /** Set by who asks for something over it before a transport has it: the socket is a `net.Socket`. */
+  readonly nodeSocket?: boolean | undefined;
 }
 
 /** An upstream connection being made; `done` is called exactly once, never before `connect` returns. */
-export type UpstreamConnectDone = (failure: UpstreamFailure | undefined, socket: Socket, alpn: string) => void;
+export type UpstreamConnectDone = (failure: UpstreamFailure | undefined, socket: StreamSocket, alpn: string) => void;
 
 export interface ResourceLimit {
   readonly max: number;

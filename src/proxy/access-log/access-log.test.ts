@@ -95,6 +95,21 @@ test('lines that come while others are written follow them; a pipe gets whole li
   closeSync(reader);
 });
 
+test('what comes while lines are written waits for others, and is not a batch by itself', async () => {
+  const files = new LogFiles({ flushAfterMs: 60_000 });
+  const path = join(folder, 'batches.log');
+  const writer = files.open(path);
+  writer.write('one\n');
+  const first = files.flush();
+  writer.write('two\n');
+  await first;
+  assert.equal(files.counts.written, 1);
+  writer.write('three\n');
+  await files.flush();
+  assert.deepEqual([files.counts.written, readFileSync(path, 'utf8')], [3, 'one\ntwo\nthree\n']);
+  files.closeSync();
+});
+
 test('a failing file is reported once and takes nothing down', async () => {
   const errors: string[] = [];
   const files = new LogFiles({ onError: (path, reason) => errors.push(`${path}: ${reason}`) });

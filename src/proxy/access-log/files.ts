@@ -50,8 +50,12 @@ class LogFile implements LogWriter {
       return;
     }
     lines.add(line);
-    if (this.#busy) return;
-    if (lines.size >= FLUSH_AT) this.#start();
+    if (!this.#busy) this.#schedule();
+  }
+
+  /** Lines wait for others, also those that came while some were written: handing a batch to another thread costs more than a request, however few it has. */
+  #schedule(): void {
+    if (this.#lines.size >= FLUSH_AT) this.#start();
     else this.#timer ??= setTimeout(() => this.#start(), this.#options.flushAfterMs).unref();
   }
 
@@ -79,7 +83,9 @@ class LogFile implements LogWriter {
       this.#busy = false;
       this.#lines.written(bytes);
       for (const resolve of waiting) resolve();
-      if (!this.#busy && (this.#lines.count > 0 || this.#waiting.length > 0)) this.#start();
+      if (this.#busy) return;
+      if (this.#waiting.length > 0) this.#start();
+      else if (this.#lines.count > 0) this.#schedule();
     });
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, type TestContext, test } from 'node:test';
@@ -10,6 +10,7 @@ import { fromJson, type JsonObject } from '@bufbuild/protobuf';
 import { createAuthority, type KeyPair } from '../../demo/certificates.ts';
 import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { typeRegistry } from '../../xds/type-registry.ts';
+import type { StreamSocket } from '../net/stream-socket.ts';
 import { MaterialStore } from '../tls/material.ts';
 import type { UpstreamConnectOptions, UpstreamFailure } from '../types.ts';
 import { UpstreamCluster } from './cluster.ts';
@@ -71,7 +72,7 @@ function clusterAt(t: TestContext, at: number | string, more: JsonObject = {}): 
 
 interface Connected {
   readonly failure: UpstreamFailure | undefined;
-  readonly socket: Socket;
+  readonly socket: StreamSocket;
   readonly alpn: string;
   readonly closed: Promise<unknown>;
 }
@@ -81,7 +82,7 @@ function connect(t: TestContext, cluster: UpstreamCluster, options: Partial<Upst
   return new Promise((resolve) => {
     cluster.connect(host!, { downstream: undefined, authority: undefined, ...options }, (failure, socket, alpn) => {
       t.after(() => socket.destroy());
-      resolve({ failure, socket, alpn, closed: new Promise((close) => socket.once('close', close)) });
+      resolve({ failure, socket, alpn, closed: new Promise<void>((close) => socket.once('close', close)) });
     });
   });
 }
@@ -91,32 +92,6 @@ function counted(cluster: UpstreamCluster) {
   const { upstreamCxTotal: total, upstreamCxActive: active, upstreamCxConnectFail: failed } = cluster.stats;
   return { total, active, failed, ofHost: host!.connections, ofLimit: cluster.limits.connections.used };
 }
-
-test('a connection counts from when it is made until it is closed, and its bytes then', async (t) => {
-  const port = await listen(
-    t,
-    createServer((socket) => socket.once('data', () => socket.end('answer'))),
-  );
-  const cluster = clusterAt(t, port);
-  const { failure, socket, alpn } = await connect(t, cluster);
-  assert.deepEqual([failure, alpn], [undefined, '']);
-  assert.deepEqual(counted(cluster), { total: 1, active: 1, failed: 0, ofHost: 1, ofLimit: 1 });
-  socket.resume().write('ask');
-  await once(socket, 'close');
-  assert.deepEqual(counted(cluster), { total: 1, active: 0, failed: 0, ofHost: 0, ofLimit: 0 });
-  assert.deepEqual([cluster.stats.upstreamCxTxBytes, cluster.stats.upstreamCxRxBytes], [3, 6]);
-});
-
-test('a port at which nobody listens: the failure is told in the system’s words, and counted', async (t) => {
-  const server = createServer();
-  const port = await listen(t, server);
-  await new Promise((resolve) => server.close(resolve));
-  const cluster = clusterAt(t, port);
-  const { failure, closed } = await connect(t, cluster);
-  assert.deepEqual(failure, { kind: 'connect', reason: 'delayed connect error: Connection refused' });
-  await closed;
-  assert.deepEqual(counted(cluster), { total: 1, active: 0, failed: 1, ofHost: 0, ofLimit: 0 });
-});
 
 test('a socket’s path is called as one, whatever source address the cluster has', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'connect-'));
@@ -129,31 +104,86 @@ test('a socket’s path is called as one, whatever source address the cluster ha
   assert.equal((await connect(t, clusterAt(t, path, bound))).failure, undefined);
 });
 
-test('connections come from the cluster’s source address', async (t) => {
-  const server = createServer();
-  const port = await listen(t, server);
-  for (const [bound, address] of [
-    [{}, '127.0.0.1'],
-    [{ upstreamBindConfig: { sourceAddress: { address: '127.0.0.2', portValue: 0 } } }, '127.0.0.2'],
-  ] as const) {
-    const connection = once(server, 'connection');
-    await connect(t, clusterAt(t, port, bound));
-    assert.equal(((await connection)[0] as Socket).remoteAddress, address);
-  }
-});
+for (const nodeSocket of [false, true]) {
+  const check = (name: string, body: (t: TestContext) => Promise<void>) => test(nodeSocket ? `${name} (as a net.Socket)` : name, body);
 
-test('only who handles it keeps a connection of which the server has closed its direction', async (t) => {
-  const port = await listen(
-    t,
-    createServer((socket) => socket.end()),
-  );
-  const open = await connect(t, clusterAt(t, port), { halfOpen: true });
-  await once(open.socket.resume(), 'end');
-  assert.equal(open.socket.writable, true);
-  const other = await connect(t, clusterAt(t, port));
-  await once(other.socket.resume(), 'end');
-  assert.equal(other.socket.writable, false);
-});
+  check('a connection counts from when it is made until it is closed, and its bytes then', async (t) => {
+    const port = await listen(
+      t,
+      createServer((socket) => socket.once('data', () => socket.end('answer'))),
+    );
+    const cluster = clusterAt(t, port);
+    const { failure, socket, alpn, closed } = await connect(t, cluster, { nodeSocket });
+    assert.deepEqual([failure, alpn, socket instanceof Socket], [undefined, '', nodeSocket]);
+    assert.deepEqual(counted(cluster), { total: 1, active: 1, failed: 0, ofHost: 1, ofLimit: 1 });
+    socket.on('data', () => undefined);
+    socket.resume();
+    socket.write('ask');
+    await closed;
+    assert.deepEqual(counted(cluster), { total: 1, active: 0, failed: 0, ofHost: 0, ofLimit: 0 });
+    assert.deepEqual([cluster.stats.upstreamCxTxBytes, cluster.stats.upstreamCxRxBytes], [3, 6]);
+  });
+
+  check('a port at which nobody listens: the failure is told in the system’s words, and counted', async (t) => {
+    const server = createServer();
+    const port = await listen(t, server);
+    await new Promise((resolve) => server.close(resolve));
+    const cluster = clusterAt(t, port);
+    const { failure, closed } = await connect(t, cluster, { nodeSocket });
+    assert.deepEqual(failure, { kind: 'connect', reason: 'delayed connect error: Connection refused' });
+    await closed;
+    assert.deepEqual(counted(cluster), { total: 1, active: 0, failed: 1, ofHost: 0, ofLimit: 0 });
+  });
+
+  check('connections come from the cluster’s source address', async (t) => {
+    const server = createServer();
+    const port = await listen(t, server);
+    for (const [bound, address] of [
+      [{}, '127.0.0.1'],
+      [{ upstreamBindConfig: { sourceAddress: { address: '127.0.0.2', portValue: 0 } } }, '127.0.0.2'],
+    ] as const) {
+      const connection = once(server, 'connection');
+      await connect(t, clusterAt(t, port, bound), { nodeSocket });
+      assert.equal(((await connection)[0] as Socket).remoteAddress, address);
+    }
+  });
+
+  check('only who handles it keeps a connection of which the server has closed its direction', async (t) => {
+    const clients: Socket[] = [];
+    const port = await listen(
+      t,
+      createServer({ allowHalfOpen: true }, (client) => clients.push(client.end())),
+    );
+    const open = await connect(t, clusterAt(t, port), { halfOpen: true, nodeSocket });
+    const ended = new Promise<void>((end) => open.socket.once('end', end));
+    open.socket.resume();
+    await ended;
+    open.socket.write('still');
+    assert.equal(String((await once(clients[0]!, 'data'))[0]), 'still');
+    const other = await connect(t, clusterAt(t, port), { nodeSocket });
+    other.socket.resume();
+    await other.closed;
+  });
+
+  check('an address from which it cannot come is told', async (t) => {
+    const bound = { upstreamBindConfig: { sourceAddress: { address: '192.0.2.1', portValue: 0 } } };
+    const { failure, closed } = await connect(t, clusterAt(t, 9, bound), { nodeSocket });
+    assert.deepEqual(failure, { kind: 'connect', reason: 'delayed connect error: Cannot assign requested address' });
+    await closed;
+  });
+
+  check('one that is given up before it is there is closed, and nobody hears of it', async (t) => {
+    const cluster = clusterAt(t, await listen(t, createServer()));
+    const [host] = cluster.hosts;
+    const abandon = cluster.connect(host!, { downstream: undefined, authority: undefined, nodeSocket }, () =>
+      assert.fail('nobody hears of it'),
+    );
+    abandon();
+    while (counted(cluster).active > 0) await new Promise((resolve) => setImmediate(resolve));
+    abandon();
+    assert.deepEqual(counted(cluster), { total: 1, active: 0, failed: 0, ofHost: 0, ofLimit: 0 });
+  });
+}
 
 test('protocols are offered as the cluster speaks HTTP, none to who handles bytes, and what the call says before all', async (t) => {
   const { port } = await tlsServer(t, ['h2', 'http/1.1', 'other']);

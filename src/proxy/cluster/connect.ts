@@ -5,6 +5,8 @@ import type { TLSSocket } from 'node:tls';
 import { splitAuthority } from '../../http/authority.ts';
 import { codeOf } from '../../lib/errors.ts';
 import { table } from '../../lib/table.ts';
+import { connectBare } from '../net/connect.ts';
+import type { StreamSocket } from '../net/stream-socket.ts';
 import { type ClientTlsRequest, handshakeFailure } from '../tls/client.ts';
 import type { Cluster, UpstreamConnectDone, UpstreamConnectOptions, UpstreamFailure } from '../types.ts';
 import type { Host } from './host.ts';
@@ -67,15 +69,6 @@ export function offeredAlpn({ protocol }: Connector, options: UpstreamConnectOpt
 export function openConnection(connector: Connector, host: Host, options: UpstreamConnectOptions, done: UpstreamConnectDone): () => void {
   const { settings, limits, stats } = connector;
   const transport = connector.transports(host.transportMatch);
-  const target: TcpNetConnectOpts & { path?: string } = {
-    ...(host.address.port === 0
-      ? ({ path: host.address.ip } as unknown as TcpNetConnectOpts)
-      : { host: host.address.ip, port: host.address.port }),
-    noDelay: true,
-    ...(settings.keepAliveMs === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: settings.keepAliveMs }),
-    ...(settings.bindAddress && host.address.port !== 0 ? { localAddress: settings.bindAddress } : {}),
-    ...(options.halfOpen ? { allowHalfOpen: true } : {}),
-  };
   host.connections++;
   limits.connections.used++;
   stats.upstreamCxTotal++;
@@ -93,7 +86,7 @@ export function openConnection(connector: Connector, host: Host, options: Upstre
       socket.destroy();
     } else {
       // Whoever gets the socket listens for errors itself.
-      socket.removeListener('error', onError);
+      socket.off('error', onError);
       socket.on('error', ignore);
     }
     const alpn = failure || !transport ? '' : (socket as TLSSocket).alpnProtocol || '';
@@ -105,7 +98,7 @@ export function openConnection(connector: Connector, host: Host, options: Upstre
   };
 
   const opened = open();
-  const socket: Socket = 'missing' in opened ? new Socket() : opened;
+  const socket: StreamSocket = 'missing' in opened ? new Socket() : opened;
   socket.once('close', () => {
     host.connections--;
     limits.connections.used--;
@@ -133,11 +126,11 @@ export function openConnection(connector: Connector, host: Host, options: Upstre
     socket.destroy();
   };
 
-  function open(): Socket | { readonly missing: string } {
-    if (!transport) return new Socket(target).connect(target);
+  function open(): StreamSocket | { readonly missing: string } {
+    if (!transport) return (options.nodeSocket ? undefined : openBare(settings, host, options)) ?? openSocket(settings, host, options);
     return transport.connect(
       {
-        target,
+        target: targetOf(settings, host, options),
         ...authorityOf(settings, options),
         sessions: host.sessions,
         ...offeredAlpn(connector, options),
@@ -148,6 +141,34 @@ export function openConnection(connector: Connector, host: Host, options: Upstre
       },
     );
   }
+}
+
+/** Undefined where the connection takes a `net.Socket`: at a unix socket, or as Node's internals are not as expected. */
+function openBare(
+  settings: ClusterSettings,
+  { address: { ip, port } }: Host,
+  { halfOpen }: UpstreamConnectOptions,
+): StreamSocket | undefined {
+  if (port === 0) return undefined;
+  const socket = connectBare({ ip, port, from: settings.bindAddress, keepAliveMs: settings.keepAliveMs });
+  if (socket) socket.allowHalfOpen = halfOpen ?? false;
+  return socket;
+}
+
+function openSocket(settings: ClusterSettings, host: Host, options: UpstreamConnectOptions): Socket {
+  const target = targetOf(settings, host, options);
+  return new Socket(target).connect(target);
+}
+
+function targetOf({ keepAliveMs, bindAddress }: ClusterSettings, { address: { ip, port } }: Host, { halfOpen }: UpstreamConnectOptions) {
+  const target: TcpNetConnectOpts & { path?: string } = {
+    ...(port === 0 ? ({ path: ip } as unknown as TcpNetConnectOpts) : { host: ip, port }),
+    noDelay: true,
+    ...(keepAliveMs === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: keepAliveMs }),
+    ...(bindAddress && port !== 0 ? { localAddress: bindAddress } : {}),
+    ...(halfOpen ? { allowHalfOpen: true } : {}),
+  };
+  return target;
 }
 
 function ignore(): void {

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { create } from '@bufbuild/protobuf';
+import { DurationSchema } from '@bufbuild/protobuf/wkt';
 import { fakeCluster, type ProxyOptions, routesTo, startProxy } from './testing.ts';
 import { answering, dial, echo, type RawUpstream, rawUpstream, response } from './testing-sockets.ts';
 
@@ -15,6 +19,8 @@ async function proxyTo(upstream: RawUpstream, options: Partial<ProxyOptions> = {
     },
   };
 }
+
+const duration = (seconds: number) => create(DurationSchema, { seconds: BigInt(seconds) });
 
 test('a request is forwarded and answered; the record tells of it', async () => {
   await using t = await proxyTo(await echo());
@@ -144,6 +150,23 @@ test('connection: close of the client ends the connection after the response', a
   const client = await dial(t.proxy.port);
   client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
   assert.match(await client.end(), /connection: close\r\n[\s\S]*bye$/);
+});
+
+test('a connection is over with the response where the client has said its last, and else once the client ends it', async () => {
+  const manager = { delayedCloseTimeout: duration(3600), commonHttpProtocolOptions: { maxRequestsPerConnection: 1 } };
+  await using t = await proxyTo(await answering(() => response('bye')), { manager });
+  for (const [fields, open] of [
+    ['Connection: close\r\n', 0],
+    ['', 1],
+  ] as const) {
+    const socket = connect({ port: t.proxy.port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.write(`GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`);
+    assert.match(await text(socket), /connection: close\r\n[\s\S]*bye$/);
+    while (t.proxy.handler.active > open) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(t.proxy.handler.active, open);
+    socket.end();
+    while (t.proxy.handler.active > 0) await new Promise((resolve) => setImmediate(resolve));
+  }
 });
 
 test('connection: close of the upstream ends only its connection', async () => {

@@ -382,23 +382,21 @@ test('where ALPN decides and the server does not know HTTP/2, it is HTTP/1.1', a
 });
 
 test('a request that breaks off does not reach an HTTP/2 upstream as a whole one', async () => {
-  let seen: (how: string) => void = () => undefined;
-  const outcome = new Promise<string>((resolve) => {
-    seen = resolve;
-  });
+  const came = Promise.withResolvers<void>();
+  const outcome = Promise.withResolvers<string>();
   const upstream = await h2Upstream((stream) => {
-    stream.on('data', () => undefined);
+    stream.on('data', () => came.resolve());
     stream.on('end', () => {
-      if (!stream.aborted) seen('end');
+      if (!stream.aborted) outcome.resolve('end');
     });
-    stream.on('aborted', () => seen('aborted'));
+    stream.on('aborted', () => outcome.resolve('aborted'));
   });
   await using t = await setup(upstream, { protocol: 'http2' });
   const client = await dial(t.proxy.port);
   client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc');
-  while (t.cluster.hosts[0]!.active === 0) await new Promise((resolve) => setImmediate(resolve));
+  await came.promise;
   client.socket.destroy();
-  assert.equal(await outcome, 'aborted');
+  assert.equal(await outcome.promise, 'aborted');
 });
 
 test('a slow HTTP/2 reader holds an HTTP/1.1 upstream back', async () => {

@@ -4,15 +4,13 @@ import { compileFilters } from '../../http/filters/index.ts';
 import { type ManagerOptions, readOptions } from '../../http/options.ts';
 import { compileRouteConfiguration, type RouteTable } from '../../http/routes/route.ts';
 import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { copyDownstream } from '../copy-downstream.ts';
-import type { StreamSocket } from '../net/stream-socket.ts';
 import type { Tracer } from '../tracing/tracer.ts';
 import type { ConnectionHandler, Downstream } from '../types.ts';
 import type { HttpManagerDeps, ManagerCore, ServerConnection } from './contract.ts';
 import { H1ServerConnection } from './h1/server.ts';
 import { H2ServerConnection } from './h2/server.ts';
-import { headLimit } from './server-timers.ts';
-import { TimerEntry, type Timers } from './timers.ts';
+import { type Begun, type Codec, codecOf, Sniffer } from './sniffer.ts';
+import type { Timers } from './timers.ts';
 
 export type { HttpManagerDeps, RouteSource } from './contract.ts';
 export { createHttpPools, type HttpPools } from './pool/pools.ts';
@@ -25,8 +23,6 @@ export function createHttpConnectionManager(config: HttpConnectionManager, deps:
   return new Manager(config, deps);
 }
 
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
-
 class Manager implements ConnectionHandler, ManagerCore {
   readonly deps: HttpManagerDeps;
   readonly options: ManagerOptions;
@@ -35,7 +31,7 @@ class Manager implements ConnectionHandler, ManagerCore {
   readonly tracer: Tracer | undefined;
   readonly routes: () => RouteTable | undefined;
   readonly #connections = new Set<ServerConnection>();
-  readonly #sniffing = new Set<StreamSocket>();
+  readonly #sniffing = new Set<Sniffer>();
   #draining = false;
   #date = '';
   #dateUntil = 0;
@@ -55,8 +51,8 @@ class Manager implements ConnectionHandler, ManagerCore {
 
   onConnection(downstream: Downstream): void {
     const { codec } = this.options;
-    if (codec === 'http2' || downstream.alpn === 'h2') this.#open(H2ServerConnection, downstream);
-    else if (codec === 'http1' || downstream.alpn === 'http/1.1') this.#open(H1ServerConnection, downstream);
+    if (codec === 'http2' || downstream.alpn === 'h2') this.#open('http2', downstream);
+    else if (codec === 'http1' || downstream.alpn === 'http/1.1') this.#open('http1', downstream);
     else this.#sniff(downstream);
   }
 
@@ -76,8 +72,9 @@ class Manager implements ConnectionHandler, ManagerCore {
     return this.#date;
   }
 
-  #open(Connection: typeof H1ServerConnection | typeof H2ServerConnection, downstream: Downstream): void {
-    const connection = new Connection(this, downstream, this.#closed);
+  #open(codec: Codec, downstream: Downstream, begun?: Begun): void {
+    const Connection = codec === 'http2' ? H2ServerConnection : H1ServerConnection;
+    const connection = new Connection(this, downstream, this.#closed, begun);
     if (this.#finished.delete(connection)) return;
     this.#connections.add(connection);
     if (this.#draining) connection.drain();
@@ -89,62 +86,20 @@ class Manager implements ConnectionHandler, ManagerCore {
     if (!this.#connections.delete(connection)) this.#finished.add(connection);
   };
 
-  /** Tells HTTP/2 by its preface; as soon as the bytes differ from it, it is HTTP/1. */
   #sniff(downstream: Downstream): void {
-    const { socket } = downstream;
-    let seen = downstream.head ?? Buffer.alloc(0);
-    const at = codecOf(seen);
-    if (at) {
-      this.#open(at, downstream);
+    const { head, reenter } = downstream;
+    // What the explicit proxy has read is the head of a request.
+    const codec = reenter ? 'http1' : head && codecOf(head);
+    if (codec) {
+      this.#open(codec, downstream);
       return;
     }
-    this.#sniffing.add(socket);
-    const stop = (): void => {
-      this.#sniffing.delete(socket);
-      socket.pause();
-      socket.off('data', onData);
-      socket.off('end', onEnd);
-      socket.off('error', onEnd);
-      socket.off('close', onEnd);
-      this.timers.disarm(idle);
-      this.timers.disarm(unfinished);
-    };
-    const onEnd = (): void => {
-      stop();
-      socket.on('error', () => undefined);
-      socket.destroy();
-    };
-    const onData = (data: Buffer): void => {
-      if (seen.length === 0) begin();
-      seen = seen.length > 0 ? Buffer.concat([seen, data]) : data;
-      const codec = codecOf(seen);
-      if (!codec) return;
-      stop();
-      this.#open(codec, copyDownstream(downstream, seen, downstream.remoteAddress, downstream.reenter));
-    };
-    const { idleMs } = this.options;
-    const idle = new TimerEntry(onEnd);
-    const unfinished = new TimerEntry(onEnd);
-    // From the first byte on it is a head, and has no more time than one.
-    const begin = (): void => {
-      this.timers.disarm(idle);
-      this.timers.arm(unfinished, headLimit(this.options).ms);
-    };
-    if (seen.length > 0) begin();
-    else if (idleMs > 0) this.timers.arm(idle, idleMs);
-    socket.on('data', onData);
-    socket.on('end', onEnd);
-    socket.on('error', onEnd);
-    socket.on('close', onEnd);
-    socket.resume();
+    const sniffer = new Sniffer(downstream, this.timers, this.options, (sniffed, found) => {
+      this.#sniffing.delete(sniffed);
+      if (found) this.#open(found, downstream, sniffed.begun);
+    });
+    this.#sniffing.add(sniffer);
   }
-}
-
-/** Undefined as long as the bytes may become either. */
-function codecOf(seen: Buffer): typeof H1ServerConnection | typeof H2ServerConnection | undefined {
-  const common = Math.min(seen.length, PREFACE.length);
-  if (seen.compare(PREFACE, 0, common, 0, common) !== 0) return H1ServerConnection;
-  return common === PREFACE.length ? H2ServerConnection : undefined;
 }
 
 /** Inline routes are compiled here; named ones are looked up at each request. */

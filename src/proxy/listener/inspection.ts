@@ -3,9 +3,11 @@ import type { StreamSocket } from '../net/stream-socket.ts';
 import type { Address } from '../types.ts';
 import type { Bounds } from './bounds.ts';
 
+const EMPTY = Buffer.alloc(0);
+
 /** Bytes that were read ahead, in a buffer that doubles: one-byte pieces cost no more than others. */
 export class ReadAhead {
-  #buffer: Buffer = Buffer.alloc(0);
+  #buffer: Buffer = EMPTY;
   #start = 0;
   #end = 0;
 
@@ -41,7 +43,7 @@ export class ReadAhead {
   /** Everything that is left, or undefined for nothing. */
   take(): Buffer | undefined {
     const left = this.length > 0 ? this.data : undefined;
-    this.#buffer = Buffer.alloc(0);
+    this.#buffer = EMPTY;
     this.#start = 0;
     this.#end = 0;
     return left;

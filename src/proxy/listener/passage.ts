@@ -1,7 +1,7 @@
 /** One connection's way from a listener's first filter to its filter chain. */
 
 import { AUDIT_UNAVAILABLE } from '../../audit/seat.ts';
-import { nodeSocket } from '../net/accepted-socket.ts';
+import { nodeSocket } from '../net/bare-socket.ts';
 import type { StreamSocket } from '../net/stream-socket.ts';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Downstream } from '../types.ts';

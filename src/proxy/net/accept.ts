@@ -1,7 +1,7 @@
 /** Has a server give its TCP connections as they were accepted, without a `net.Socket` around each. */
 import type { Server } from 'node:net';
-import { AcceptedSocket } from './accepted-socket.ts';
-import { acceptedHandle, serverHandle, streamInternals } from './internals.ts';
+import { BareSocket } from './bare-socket.ts';
+import { serverHandle, streamInternals, tcpHandle } from './internals.ts';
 import type { StreamSocket } from './stream-socket.ts';
 
 /** Of a server that listens; unix sockets, errors, and what is not as expected stay the server's, which has its own listener for connections. */
@@ -11,12 +11,12 @@ export function acceptBare(server: Server, onConnection: (socket: StreamSocket) 
   if (!internals || !listening) return;
   const { onconnection } = listening;
   listening.onconnection = (status, handle) => {
-    const accepted = status === 0 ? acceptedHandle(handle) : undefined;
+    const accepted = status === 0 ? tcpHandle(handle) : undefined;
     if (!accepted) {
       onconnection.call(listening, status, handle);
       return;
     }
     accepted.setNoDelay(true);
-    onConnection(new AcceptedSocket(accepted, internals));
+    onConnection(new BareSocket(accepted, internals));
   };
 }

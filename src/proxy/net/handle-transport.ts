@@ -22,8 +22,8 @@ export class HandleTransport implements Transport {
   readonly #socket: StreamSocket;
   readonly #handle: StreamHandle;
   readonly #internals: StreamInternals;
-  readonly #reader: ByteReader;
-  readonly #events: TransportEvents;
+  #reader: ByteReader;
+  #events: TransportEvents;
   readonly #halfOpen: boolean;
   readonly #overflows: boolean;
   #lent: Buffer | undefined;
@@ -53,10 +53,15 @@ export class HandleTransport implements Transport {
     // From here on the socket takes it that it reads already, and never starts to by itself.
     handle.reading = true;
     handle.readStop();
-    hearClose(socket, (error) => events.closed(error));
+    hearClose(socket, (error) => this.#events.closed(error));
     this.#halfOpen = socket.allowHalfOpen;
     // Left to itself, the socket would not wait for what waits here.
     socket.allowHalfOpen = true;
+  }
+
+  handTo(reader: ByteReader, events: TransportEvents): void {
+    this.#reader = reader;
+    this.#events = events;
   }
 
   get destroyed(): boolean {

@@ -1,6 +1,6 @@
 /**
- * What of Node's internals the transport on stream handles rests on. Every use is here, in `handle-transport.ts`, `accepted-socket.ts` and `accept.ts`; docs/decisions/transport.md lists them with
- * the Node that has them. What is not as expected here is not used.
+ * What of Node's internals the transport on stream handles rests on. Every use is here, in `handle-transport.ts`, `bare-socket.ts`, `accept.ts` and
+ * `connect.ts`; docs/decisions/transport.md lists them with the Node that has them. What is not as expected here is not used.
  */
 import type { Server } from 'node:net';
 import { once } from '../../lib/once.ts';
@@ -26,8 +26,8 @@ export interface StreamHandle {
   writev(request: WriteRequest, pieces: readonly unknown[], all: boolean): number;
 }
 
-/** That of an accepted TCP connection. */
-export interface AcceptedHandle extends StreamHandle {
+/** That of a TCP connection. */
+export interface TcpHandle extends StreamHandle {
   readonly fd: number;
   readonly bytesRead: number;
   setNoDelay(on: boolean): number;
@@ -37,6 +37,20 @@ export interface AcceptedHandle extends StreamHandle {
   close(closed: () => void): void;
   /** Closes with RST. */
   reset(closed: () => void): number;
+}
+
+/** One that does not connect yet. */
+export interface ConnectingHandle extends TcpHandle {
+  connect(request: ConnectRequest, ip: string, port: number): number;
+  connect6(request: ConnectRequest, ip: string, port: number): number;
+  bind(ip: string, port: number): number;
+  bind6(ip: string, port: number, flags: number): number;
+  /** In seconds. */
+  setKeepAlive(on: boolean, delay: number): number;
+}
+
+export interface ConnectRequest {
+  oncomplete?: (status: number) => void;
 }
 
 interface ShutdownRequest {
@@ -65,6 +79,11 @@ export interface StreamInternals {
   readonly ShutdownWrap: new () => ShutdownRequest;
 }
 
+export interface ConnectInternals {
+  readonly newHandle: () => ConnectingHandle;
+  readonly ConnectWrap: new () => ConnectRequest;
+}
+
 /** Undefined where this Node's are not as expected. */
 export const streamInternals: () => StreamInternals | undefined = once(probe);
 
@@ -90,6 +109,24 @@ function probe(): StreamInternals | undefined {
   }
 }
 
+/** What connections of our own are opened with; undefined where this Node's are not as expected. */
+export const connectInternals: () => ConnectInternals | undefined = once(probeConnect);
+
+function probeConnect(): ConnectInternals | undefined {
+  try {
+    const { TCP, TCPConnectWrap, constants } = binding('tcp_wrap');
+    const { SOCKET } = constants as Record<string, unknown>;
+    if (typeof TCP !== 'function' || typeof TCPConnectWrap !== 'function' || typeof SOCKET !== 'number') return undefined;
+    const Handle = TCP as new (type: number) => ConnectingHandle;
+    const handle = new Handle(SOCKET);
+    const usable = tcpHandle(handle) && CONNECT_METHODS.every((method) => typeof handle[method] === 'function');
+    handle.close(() => undefined);
+    return usable ? { newHandle: () => new Handle(SOCKET), ConnectWrap: TCPConnectWrap as ConnectInternals['ConnectWrap'] } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Without the deprecation warning, which is for authors of programs and no business of users who run Node with `--pending-deprecation`. */
 function binding(name: string): Record<string, unknown> {
   const { noDeprecation } = process;
@@ -102,7 +139,8 @@ function binding(name: string): Record<string, unknown> {
 }
 
 const METHODS = ['readStart', 'readStop', 'useUserBuffer', 'writeLatin1String', 'writeBuffer', 'writev'] as const;
-const ACCEPTED_METHODS = ['setNoDelay', 'getpeername', 'getsockname', 'shutdown', 'close', 'reset'] as const;
+const TCP_METHODS = ['setNoDelay', 'getpeername', 'getsockname', 'shutdown', 'close', 'reset'] as const;
+const CONNECT_METHODS = ['connect', 'connect6', 'bind', 'bind6', 'setKeepAlive'] as const;
 
 /** The handle of a connected socket, or undefined where it is not as expected. */
 export function streamHandle(socket: StreamSocket): StreamHandle | undefined {
@@ -111,11 +149,11 @@ export function streamHandle(socket: StreamSocket): StreamHandle | undefined {
   return METHODS.every((method) => typeof handle[method] === 'function') ? handle : undefined;
 }
 
-/** What a server accepted, or undefined where it is no TCP connection as expected. */
-export function acceptedHandle(given: unknown): AcceptedHandle | undefined {
-  const handle = given as AcceptedHandle;
+/** That of a TCP connection, or undefined where it is none as expected. */
+export function tcpHandle(given: unknown): TcpHandle | undefined {
+  const handle = given as TcpHandle;
   if (typeof handle.bytesWritten !== 'number' || typeof handle.writeQueueSize !== 'number') return undefined;
-  return [...METHODS, ...ACCEPTED_METHODS].every((method) => typeof handle[method] === 'function') ? handle : undefined;
+  return [...METHODS, ...TCP_METHODS].every((method) => typeof handle[method] === 'function') ? handle : undefined;
 }
 
 /** The handle of a server that listens, or undefined where it is not as expected. */

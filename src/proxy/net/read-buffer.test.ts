@@ -34,7 +34,7 @@ test('connections share a buffer until their reads fill it, and again after many
   assert.equal(b.offered(), shared);
   a.read(shared.length, 1, nothing);
   const large = a.offered();
-  assert.equal(large.length, 256 * KiB);
+  assert.equal(large.length, 512 * KiB);
   assert.equal(b.offered(), shared);
   for (let i = 0; i < 31; i++) a.read(100, 1, nothing);
   a.read(large.length, 1, nothing);

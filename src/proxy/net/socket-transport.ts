@@ -7,8 +7,8 @@ import type { ByteReader, Transport, TransportEvents } from './transport.ts';
 export class SocketTransport implements Transport {
   readonly localAddress: Address;
   readonly #socket: Socket;
-  readonly #reader: ByteReader;
-  readonly #events: TransportEvents;
+  #reader: ByteReader;
+  #events: TransportEvents;
   readonly #stopHearing: () => void;
   #paused = true;
   #started = false;
@@ -22,7 +22,12 @@ export class SocketTransport implements Transport {
     this.localAddress = addressOf(socket);
     socket.pause();
     socket.on('data', this.#onData);
-    this.#stopHearing = hearClose(socket, (error) => events.closed(error));
+    this.#stopHearing = hearClose(socket, (error) => this.#events.closed(error));
+  }
+
+  handTo(reader: ByteReader, events: TransportEvents): void {
+    this.#reader = reader;
+    this.#events = events;
   }
 
   get destroyed(): boolean {

@@ -1,4 +1,4 @@
-/** What the data plane knows of a connected socket before a transport takes it over: `net.Socket` and TLS sockets have it, and `AcceptedSocket`. Types alone. */
+/** What the data plane knows of a connected socket before a transport takes it over: `net.Socket` and TLS sockets have it, and `BareSocket`, which has no `net.Socket`. Types alone. */
 
 export interface StreamSocket {
   readonly destroyed: boolean;
@@ -7,6 +7,7 @@ export interface StreamSocket {
   readonly remotePort?: number | undefined;
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
+  readonly bytesRead: number;
   readonly bytesWritten: number;
   /** `end` has been told. */
   readonly readableEnded: boolean;
@@ -35,6 +36,8 @@ export interface StreamSocketEvents {
   data: (bytes: Buffer) => void;
   end: () => void;
   error: (error: Error) => void;
+  /** Of one that is opened here. */
+  connect: () => void;
   /** Once, as the last. */
   close: () => void;
 }

@@ -1,4 +1,4 @@
-/** Both transports, over TCP (as the server has it, and bare) and unix sockets, against ordinary sockets: what one does, the others do. */
+/** Both transports, over TCP (as the server has it, bare, and connected) and unix sockets, against ordinary sockets: what one does, the others do. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { codeOf } from '../../lib/errors.ts';
 import { acceptBare } from './accept.ts';
-import { AcceptedSocket, nodeSocket } from './accepted-socket.ts';
+import { BareSocket, nodeSocket } from './bare-socket.ts';
+import { connectBare } from './connect.ts';
 import { HandleTransport } from './handle-transport.ts';
 import { streamInternals } from './internals.ts';
 import { openTransport } from './open.ts';
@@ -18,7 +19,7 @@ import type { Transport } from './transport.ts';
 
 const LARGE = Buffer.alloc(8 * 1024 * 1024, 'x');
 
-/** A transport on an accepted connection, and what it has told. */
+/** A transport, and what it has told. */
 class Side {
   readonly transport: Transport;
   readonly lent = Buffer.alloc(32 * 1024);
@@ -28,10 +29,14 @@ class Side {
   closed: { readonly error: Error | undefined } | undefined;
   /** What the reader answers. */
   more = true;
+  /** Called within each read. */
+  onText: (() => void) | undefined;
   #wake: () => void = () => undefined;
 
-  constructor(socket: StreamSocket, open: (socket: StreamSocket, side: Side) => Transport) {
-    this.transport = open(socket, this);
+  constructor(socket: StreamSocket, open: (socket: StreamSocket, side: Side) => Transport);
+  constructor(from: Transport, open: (from: Transport, side: Side) => Transport);
+  constructor(from: never, open: (from: never, side: Side) => Transport) {
+    this.transport = open(from, this);
   }
 
   readonly reader = {
@@ -52,6 +57,7 @@ class Side {
 
   #came(bytes: Buffer): boolean {
     this.#told(() => (this.text += bytes.toString('latin1')));
+    this.onText?.();
     return this.more;
   }
 
@@ -70,17 +76,18 @@ const WAYS: Readonly<Record<string, (socket: StreamSocket, side: Side) => Transp
   socket: (socket, side) => new SocketTransport(nodeSocket(socket), side.reader, side.events),
 };
 
-const KINDS = ['tcp', 'bare tcp', 'unix'];
+const KINDS = ['tcp', 'bare tcp', 'connected tcp', 'unix'];
 
 interface Pair {
   readonly peer: Socket;
-  /** The accepted socket, before the transport has it. */
-  readonly accepted: Socket | AcceptedSocket;
+  /** Our side, before a transport has it. */
+  readonly ours: Socket | BareSocket;
   open(): Side;
 }
 
 async function pair(t: TestContext, kind: string, way: string, allowHalfOpen = true): Promise<Pair> {
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen });
+  const connects = kind === 'connected tcp';
+  const server = createServer({ pauseOnConnect: !connects, allowHalfOpen: allowHalfOpen || connects });
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-net-'));
   t.after(() => {
     server.close();
@@ -92,15 +99,18 @@ async function pair(t: TestContext, kind: string, way: string, allowHalfOpen = t
   if (kind === 'bare tcp') acceptBare(server, (socket) => server.emit('connection', socket));
   const address = server.address() as AddressInfo | string;
   const where = typeof address === 'string' ? { path: address } : { port: address.port, host: '127.0.0.1' };
-  const peer = connect({ ...where, allowHalfOpen: true });
+  const called = connects
+    ? connectBare({ ip: '127.0.0.1', port: (address as AddressInfo).port })!
+    : connect({ ...where, allowHalfOpen: true });
+  const [[other]] = (await Promise.all([once(server, 'connection'), once(called, 'connect')])) as unknown as [[Socket | BareSocket]];
+  const [given, peer] = (connects ? [called, other] : [other, called]) as [Socket | BareSocket, Socket];
   t.after(() => peer.destroy());
-  const [given] = (await once(server, 'connection')) as [Socket | AcceptedSocket];
-  assert.equal(given instanceof AcceptedSocket, kind === 'bare tcp');
+  assert.equal(given instanceof BareSocket, kind === 'bare tcp' || connects);
   given.allowHalfOpen = allowHalfOpen;
-  const accepted = way === 'socket' ? nodeSocket(given) : given;
-  t.after(() => accepted.destroy());
-  accepted.on('error', () => undefined);
-  return { peer, accepted, open: () => new Side(accepted, WAYS[way]!) };
+  const ours = way === 'socket' ? nodeSocket(given) : given;
+  t.after(() => ours.destroy());
+  ours.on('error', () => undefined);
+  return { peer, ours, open: () => new Side(ours, WAYS[way]!) };
 }
 
 /** All that the peer is sent. */
@@ -120,10 +130,10 @@ for (const kind of KINDS) {
     const check = (name: string, body: (t: TestContext) => Promise<void>) => test(`${name} (${kind}, ${way})`, { timeout: 30_000 }, body);
 
     check('bytes go both ways, those that were read before come first, and nothing is read before resume', async (t) => {
-      const { peer, accepted, open } = await pair(t, kind, way);
+      const { peer, ours, open } = await pair(t, kind, way);
       peer.write('one ');
-      accepted.resume();
-      await once(accepted, 'readable');
+      ours.resume();
+      await once(ours, 'readable');
       const side = open();
       assert.equal(side.text, '');
       side.transport.resume();
@@ -138,7 +148,27 @@ for (const kind of KINDS) {
       peer.end();
       await side.until(() => side.closed !== undefined);
       assert.deepEqual([side.ended, side.closed], [true, { error: undefined }]);
-      assert.deepEqual([accepted.bytesRead, accepted.bytesWritten], [7, 7], 'the socket counts');
+      assert.deepEqual([ours.bytesRead, ours.bytesWritten], [7, 7], 'the socket counts');
+    });
+
+    check('another takes it over: what comes and happens from then on is theirs', async (t) => {
+      const { peer, open } = await pair(t, kind, way);
+      const first = open();
+      let second: Side | undefined;
+      first.onText = () => {
+        second = new Side(first.transport, (from, side) => openTransport(from, side.reader, side.events));
+      };
+      first.transport.resume();
+      peer.write('one');
+      await first.until(() => first.text === 'one');
+      peer.end('two');
+      assert(second);
+      assert.equal(second.transport, first.transport);
+      await second.until(() => second!.ended);
+      assert.equal(second.text, 'two');
+      second.transport.end();
+      await second.until(() => second!.closed !== undefined);
+      assert.deepEqual([first.text, first.ended, first.closed], ['one', false, undefined]);
     });
 
     check('the peer may end first, also before anybody listened', async (t) => {
@@ -223,7 +253,7 @@ for (const kind of KINDS) {
     });
 
     check('closing now loses what is pending, and is told once', async (t) => {
-      const { peer, accepted, open } = await pair(t, kind, way);
+      const { peer, ours, open } = await pair(t, kind, way);
       const side = open();
       side.transport.resume();
       side.transport.write(LARGE);
@@ -231,7 +261,7 @@ for (const kind of KINDS) {
       assert.equal(side.closed, undefined, 'not within the call');
       side.transport.writeText('never');
       side.transport.destroy();
-      const [, text] = await Promise.all([once(accepted, 'close'), everything(peer).catch(() => '')]);
+      const [, text] = await Promise.all([once(ours, 'close'), everything(peer).catch(() => '')]);
       assert.ok(text.length < LARGE.length);
       assert.ok(side.closed);
     });
@@ -290,8 +320,8 @@ for (const kind of KINDS) {
 }
 
 test('a bare connection has its errors heard also once it is a net.Socket, and one that is closed makes none that stays open', async (t) => {
-  const { peer, accepted } = await pair(t, 'bare tcp', 'handle');
-  const socket = nodeSocket(accepted);
+  const { peer, ours } = await pair(t, 'bare tcp', 'handle');
+  const socket = nodeSocket(ours);
   // Not by `once`, which would hear the error.
   const hadError = new Promise((resolve) => socket.on('close', resolve));
   peer.resetAndDestroy();
@@ -299,9 +329,9 @@ test('a bare connection has its errors heard also once it is a net.Socket, and o
   assert.equal(await hadError, true);
 
   const other = await pair(t, 'bare tcp', 'handle');
-  const gone = once(other.accepted, 'close');
-  other.accepted.destroy();
-  const late = nodeSocket(other.accepted);
+  const gone = once(other.ours, 'close');
+  other.ours.destroy();
+  const late = nodeSocket(other.ours);
   assert.equal(late.destroyed, true);
   await Promise.all([gone, once(late, 'close')]);
 });

@@ -26,6 +26,8 @@ export interface TransportEvents {
 
 export interface Transport {
   readonly localAddress: Address;
+  /** From now on another reader has what comes, and others are told. Called before anything is read, or by the reader that is just told of a read. */
+  handTo(reader: ByteReader, events: TransportEvents): void;
   /** Nothing is read or written any more; `closed` has come or will. */
   readonly destroyed: boolean;
   /** Bytes that were written and that the system has not taken. */

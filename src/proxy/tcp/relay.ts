@@ -1,12 +1,13 @@
 /** One connection of the TCP proxy, from the choice of a cluster to its access record. */
 
-import type { Socket } from 'node:net';
 import { auditDetails, BINDING_FLAG, boundDisagreement } from '../../http/binding.ts';
 import { xxHash64 } from '../../http/routes/xxhash.ts';
 import { codeOf } from '../../lib/errors.ts';
 import { bindingOf, disagreementDetails } from '../../xds/match/binding.ts';
 import { failureFlag, isConnectFailure } from '../failure.ts';
+import { nodeSocket } from '../net/bare-socket.ts';
 import { openTransport } from '../net/open.ts';
+import type { StreamSocket } from '../net/stream-socket.ts';
 import type { Transport } from '../net/transport.ts';
 import { newRecord } from '../record.ts';
 import { TUNNEL_ALPN } from '../tunnel/dial.ts';
@@ -122,8 +123,13 @@ export class Relay {
       this.#refuse({ kind: 'connect', reason: `tunnel: ${tunnel}` });
       return;
     }
-    const options = { downstream: record.downstream, authority: undefined, halfOpen: true, ...(tunnel && { alpn: TUNNEL_ALPN }) };
-    const settled = (failure: UpstreamFailure | undefined, socket: Socket, failed: boolean, timedOut: boolean): void => {
+    const options = {
+      downstream: record.downstream,
+      authority: undefined,
+      halfOpen: true,
+      ...(tunnel && { alpn: TUNNEL_ALPN, nodeSocket: true }),
+    };
+    const settled = (failure: UpstreamFailure | undefined, socket: StreamSocket, failed: boolean, timedOut: boolean): void => {
       this.#abandon = undefined;
       if (failed) cluster.outliers?.failed(choice, timedOut);
       else if (!this.#closed) cluster.outliers?.connected(choice, true);
@@ -141,7 +147,7 @@ export class Relay {
         settled(failure, socket, failure !== undefined, failure?.kind === 'connect-timeout');
         return;
       }
-      this.#abandon = openTunnel(socket, tunnel, cluster, alpn, (refused) =>
+      this.#abandon = openTunnel(nodeSocket(socket), tunnel, cluster, alpn, (refused) =>
         settled(refused && { kind: 'connect', reason: refused.reason }, socket, refused?.answered === false, refused?.timedOut ?? false),
       );
     });
@@ -183,7 +189,7 @@ export class Relay {
     if ('reason' in failure && failure.kind !== 'reset') this.#record.upstreamTransportFailureReason = failure.reason;
   }
 
-  #relay(socket: Socket): void {
+  #relay(socket: StreamSocket): void {
     const downstream = this.#downstream!;
     const upstream = openTransport(socket, this.#up, {
       ended: () => downstream.end(),

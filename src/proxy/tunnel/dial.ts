@@ -1,6 +1,7 @@
 /** Connections of this proxy's own through forward proxies: what an internal listener with a tunnelling TCP proxy gives to clusters that lead to it. */
 import { Socket } from 'node:net';
 import { hostPort } from '../../lib/socket-address.ts';
+import { nodeSocket } from '../net/bare-socket.ts';
 import { newRecord } from '../record.ts';
 import type { TcpProxyDeps, TcpSettings } from '../tcp/settings.ts';
 import type { Cluster, Dial, DialContext, Downstream, UpstreamFailure, UpstreamHost } from '../types.ts';
@@ -103,8 +104,9 @@ class Dialling {
     };
     const connecting = cluster.connect(
       choice,
-      { downstream, authority: undefined, halfOpen: true, alpn: TUNNEL_ALPN },
-      (failure, socket, alpn) => {
+      { downstream, authority: undefined, halfOpen: true, alpn: TUNNEL_ALPN, nodeSocket: true },
+      (failure, connected, alpn) => {
+        const socket = nodeSocket(connected);
         if (failure) cluster.outliers?.failed(choice, failure.kind === 'connect-timeout');
         if (failure || this.#over) {
           ended(failure && textOf(failure), socket);

@@ -1,11 +1,11 @@
 /** One HTTP/1.1 connection to an upstream: one request at a time. */
-import type { Socket } from 'node:net';
 import { encodeRequest, encodeTrailers, LAST_CHUNK, needsChunks, statusHasNoBody } from '../../../http/h1/encode.ts';
 import { CodecError } from '../../../http/h1/error.ts';
 import { parseResponseHead } from '../../../http/h1/head.ts';
 import type { HeaderMap } from '../../../http/header-map.ts';
 import { openTransport } from '../../net/open.ts';
 import { Reader } from '../../net/read-buffer.ts';
+import type { StreamSocket } from '../../net/stream-socket.ts';
 import type { Transport, TransportEvents } from '../../net/transport.ts';
 import type { Address } from '../../types.ts';
 import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from '../contract.ts';
@@ -51,7 +51,7 @@ export class H1ClientConnection implements SingleConnection, UpstreamStream, Mes
   #idleSince = 0;
 
   /** Reads nothing until `start`: its pool is to know it first. */
-  constructor(owner: PoolOwner, socket: Socket) {
+  constructor(owner: PoolOwner, socket: StreamSocket) {
     this.#owner = owner;
     const reader = new Reader((data) => this.#read(data));
     this.#transport = openTransport(socket, reader, this);

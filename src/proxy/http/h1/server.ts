@@ -8,7 +8,7 @@ import { Head, takesExpectation } from '../../../http/head.ts';
 import { HeaderMap } from '../../../http/header-map.ts';
 import type { LocalReply } from '../../../http/local-reply.ts';
 import { STATUS_CODES } from '../../../lib/node-http.ts';
-import { nodeSocket } from '../../net/accepted-socket.ts';
+import { nodeSocket } from '../../net/bare-socket.ts';
 import { openTransport } from '../../net/open.ts';
 import { Reader } from '../../net/read-buffer.ts';
 import { SocketTransport } from '../../net/socket-transport.ts';
@@ -18,6 +18,7 @@ import { type ConnectionFacts, connectionFacts } from '../connection-facts.ts';
 import type { DownstreamStream, ManagerCore, ServerConnection } from '../contract.ts';
 import { Exchange } from '../exchange.ts';
 import { ServerTimers, type TimedConnection } from '../server-timers.ts';
+import type { Begun } from '../sniffer.ts';
 import { Output } from './out.ts';
 import { type BodyFraming, CHUNKED, type MessageHandler, MessageParser, NO_BODY } from './parser.ts';
 import { ResponseWriter } from './response-writer.ts';
@@ -47,27 +48,30 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
   #exchange: Exchange | undefined;
   /** The connection ends after the response that is under way. */
   #closing = false;
+  /** The client sends no request after the one that has come (RFC 9112, 9.6). */
+  #last = false;
   #requests = 0;
   #authority: string | undefined;
   #reenterHead: string | undefined;
   #paused = false;
   readonly #timers: ServerTimers;
 
-  constructor(core: ManagerCore, downstream: Downstream, closed: (connection: ServerConnection) => void) {
+  constructor(core: ManagerCore, downstream: Downstream, closed: (connection: ServerConnection) => void, begun?: Begun) {
     this.#core = core;
     this.#facts = connectionFacts(downstream);
     this.#closed = closed;
     const { socket } = downstream;
     const reader = new Reader(this.#onData);
     this.#returnable = downstream.reenter ? new SocketTransport(nodeSocket(socket), reader, this) : undefined;
-    this.#transport = this.#returnable ?? openTransport(socket, reader, this);
+    this.#transport = this.#returnable ?? openTransport(begun?.transport ?? socket, reader, this);
     reader.transport = this.#transport;
     this.#out = new Output(this.#transport);
     this.#response = new ResponseWriter(this.#out, core.options.trailers);
     this.#parser = new MessageParser(this, core.options.maxHeadBytes, core.options.maxHeaders);
     this.#timers = new ServerTimers(this, core.timers, core.options);
     this.#timers.rest();
-    if (downstream.head && downstream.head.length > 0) this.#onData(downstream.head);
+    const first = begun?.first ?? downstream.head;
+    if (first && first.length > 0) this.#onData(first);
     if (!this.#paused && !this.#isHandedBack()) this.#transport.resume();
   }
 
@@ -166,8 +170,8 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     const { options, deps } = this.#core;
     this.#timers.busy();
     this.#requests++;
-    const lasts = head.minor === 1 ? !head.close : head.keepAlive;
-    if (!lasts || (options.maxRequestsPerConnection > 0 && this.#requests >= options.maxRequestsPerConnection)) this.#closing = true;
+    this.#last = head.minor === 1 ? head.close : !head.keepAlive;
+    if (this.#last || (options.maxRequestsPerConnection > 0 && this.#requests >= options.maxRequestsPerConnection)) this.#closing = true;
     this.#phase = 'request';
     this.#response.begin(head.minor);
     const exchange = new Exchange(this.#core, this, this.#facts, toHead(head, this.#facts.tls, deps.random()));
@@ -291,8 +295,8 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#exchange = undefined;
     this.#phase = 'idle';
     if (this.#closing) {
-      this.#out.flush();
-      this.#lingeringClose();
+      if (this.#last && this.#parser.held === 0) this.#hangUp();
+      else this.#lingeringClose();
       return;
     }
     this.#timers.rest();
@@ -306,12 +310,12 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
   #discardRest(): void {
     this.#closing = true;
     this.#exchange = undefined;
-    this.#out.flush();
     this.#lingeringClose();
   }
 
   /** Closes our side, and reads on for a moment: unread bytes would make the system reset the connection and lose the response. */
   #lingeringClose(): void {
+    this.#out.flush();
     this.#parser.stop();
     this.#end();
     this.#transport.end();

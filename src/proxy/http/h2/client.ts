@@ -1,9 +1,9 @@
 /** One HTTP/2 connection to an upstream, over a socket that is connected already. */
-import type { Socket } from 'node:net';
 import { statusHasNoBody } from '../../../http/h1/encode.ts';
 import type { BlockLimits, FieldBlock } from '../../../http/h2/field-block.ts';
 import { ERROR } from '../../../http/h2/protocol.ts';
 import type { HeaderMap } from '../../../http/header-map.ts';
+import type { StreamSocket } from '../../net/stream-socket.ts';
 import type { Address } from '../../types.ts';
 import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from '../contract.ts';
 import type { PoolClient, PoolOwner } from '../pool/contract.ts';
@@ -33,7 +33,7 @@ export class H2ClientConnection implements SessionOwner {
   #closeTimer: TimerEntry | undefined;
 
   /** Reads nothing until `start`: its pool is to know it first. */
-  constructor(owner: PoolOwner, socket: Socket) {
+  constructor(owner: PoolOwner, socket: StreamSocket) {
     this.#owner = owner;
     const settings = {
       ...LIMITS,

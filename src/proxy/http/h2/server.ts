@@ -9,6 +9,7 @@ import { type ConnectionFacts, connectionFacts } from '../connection-facts.ts';
 import type { DownstreamStream, ManagerCore, ServerConnection } from '../contract.ts';
 import { Exchange } from '../exchange.ts';
 import { ServerTimers, type TimedConnection } from '../server-timers.ts';
+import type { Begun } from '../sniffer.ts';
 import { TimerEntry } from '../timers.ts';
 import type { CutBy, SessionOwner, SessionStream } from './contract.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -34,7 +35,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
   /** The frame or head that has begun and not ended; 0 for none. */
   #unfinished = 0;
 
-  constructor(core: ManagerCore, downstream: Downstream, closed: (connection: ServerConnection) => void) {
+  constructor(core: ManagerCore, downstream: Downstream, closed: (connection: ServerConnection) => void, begun?: Begun) {
     this.core = core;
     this.facts = connectionFacts(downstream);
     this.#closed = closed;
@@ -42,7 +43,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
     this.turn = deps.pools.turns.connection();
     this.#timers = new ServerTimers(this, core.timers, options);
     this.session = new Session(
-      downstream.socket,
+      begun?.transport ?? downstream.socket,
       this,
       {
         server: true,
@@ -57,7 +58,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
     );
     this.#keepAlive = options.keepAlive && new KeepAlive(core.timers, options.keepAlive, this.session, () => this.session.destroy());
     this.#timers.rest();
-    this.session.start(downstream.head);
+    this.session.start(begun?.first ?? downstream.head);
   }
 
   /**

@@ -47,7 +47,7 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
   #currentLength = 0;
 
   /** Reads nothing before `start`. `early`: bytes that were read before. */
-  constructor(socket: StreamSocket, owner: SessionOwner, settings: SessionSettings, now: () => number) {
+  constructor(socket: StreamSocket | Transport, owner: SessionOwner, settings: SessionSettings, now: () => number) {
     this.now = now;
     this.#owner = owner;
     this.#settings = settings;

@@ -1,5 +1,5 @@
 /** The upstream connections to one host: given out last in first out, bounded by the cluster's limits, closed when idle or no longer wanted. */
-import type { Socket } from 'node:net';
+import type { StreamSocket } from '../../net/stream-socket.ts';
 import type { Cluster, UpstreamFailure, UpstreamHost } from '../../types.ts';
 import type { Pool } from '../contract.ts';
 import { H1ClientConnection } from '../h1/client.ts';
@@ -186,7 +186,7 @@ export class HttpPool implements Pool, PoolOwner {
     this.#connecting.add(abandon);
   }
 
-  #connected(socket: Socket, negotiated: string): void {
+  #connected(socket: StreamSocket, negotiated: string): void {
     if (this.#protocol === 'http2' || (this.#protocol === 'alpn' && negotiated === 'h2')) {
       const connection = new H2ClientConnection(this, socket);
       this.#multiplexed.push(connection);

@@ -1,8 +1,8 @@
 /** A TCP connection that stands for the upstream of a CONNECT that ends at this proxy: bytes, no request and no response head. */
-import type { Socket } from 'node:net';
 import { HeaderMap } from '../../../http/header-map.ts';
 import { openTransport } from '../../net/open.ts';
 import { Reader, writeTo } from '../../net/read-buffer.ts';
+import type { StreamSocket } from '../../net/stream-socket.ts';
 import type { Transport, TransportEvents } from '../../net/transport.ts';
 import type { Address } from '../../types.ts';
 import type { UpstreamStream } from '../contract.ts';
@@ -18,7 +18,7 @@ export class TunnelConnection implements UpstreamStream, TransportEvents {
   #blocked = false;
   #over = false;
 
-  constructor(owner: PoolOwner, socket: Socket, client: PoolClient) {
+  constructor(owner: PoolOwner, socket: StreamSocket, client: PoolClient) {
     this.#owner = owner;
     this.#client = client;
     const reader = new Reader((data) => this.#read(data));

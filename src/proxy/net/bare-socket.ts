@@ -1,20 +1,21 @@
 /**
- * A TCP connection as the kernel hands it over: the stream handle, and as much of `net.Socket` as listeners and transports use. Making a `net.Socket` of each,
- * with its two stream states, and ending it costs more than the request that most connections carry; whoever needs one (TLS does) asks for it (`nodeSocket`).
+ * A TCP connection without a `net.Socket`: the stream handle, accepted or connected, and as much of the socket as listeners, clusters and transports use.
+ * Making a `net.Socket` of each, with its two stream states, and ending it costs more than the request that most connections carry; whoever needs one of an
+ * accepted connection (TLS does) asks for it (`nodeSocket`).
  */
 import { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import type { AcceptedHandle, StreamInternals } from './internals.ts';
+import type { StreamInternals, TcpHandle } from './internals.ts';
 import { systemError } from './socket-side.ts';
 import type { StreamSocket } from './stream-socket.ts';
 
-export class AcceptedSocket extends EventEmitter implements StreamSocket {
+export class BareSocket extends EventEmitter implements StreamSocket {
   allowHalfOpen = true;
   destroyed = false;
   readableEnded = false;
   /** As `net.Socket` has it; transports look for it there. */
-  readonly _handle: AcceptedHandle;
+  readonly _handle: TcpHandle;
   readonly #internals: StreamInternals;
   #reading = false;
   /** What came while nobody listened. */
@@ -28,7 +29,7 @@ export class AcceptedSocket extends EventEmitter implements StreamSocket {
   #peer: NamedAddress | undefined;
   #own: NamedAddress | undefined;
 
-  constructor(handle: AcceptedHandle, internals: StreamInternals) {
+  constructor(handle: TcpHandle, internals: StreamInternals) {
     super();
     this._handle = handle;
     this.#internals = internals;
@@ -125,9 +126,13 @@ export class AcceptedSocket extends EventEmitter implements StreamSocket {
   }
 
   destroySoon(): void {
+    // Closing ends our side, too: with what the system has taken before it.
+    if (this._handle.writeQueueSize === 0 || this.#finished) {
+      this.destroy();
+      return;
+    }
     this.end();
     this.#ending = 'whole';
-    if (this.#finished) this.destroy();
   }
 
   destroy(error?: Error): void {
@@ -196,7 +201,7 @@ export class AcceptedSocket extends EventEmitter implements StreamSocket {
 
 /** Whoever takes a connection as a `net.Socket` has it as one, and as nothing else from then on. */
 export function nodeSocket(socket: StreamSocket): Socket {
-  return socket instanceof AcceptedSocket ? socket.toNodeSocket() : (socket as Socket);
+  return socket instanceof BareSocket ? socket.toNodeSocket() : (socket as Socket);
 }
 
 interface NamedAddress {
