@@ -27,6 +27,7 @@ async function start(data: WorkerData): Promise<DataPlane | undefined> {
       dns: data.dns,
       workload: data.workload,
       audit: data.audit,
+      tickets: data.tickets,
     });
     send({ kind: 'ready', problem: undefined });
     return plane;

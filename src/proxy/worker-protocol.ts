@@ -6,6 +6,7 @@ import type { SentUpdate, XdsAck } from '../xds/resources.ts';
 import type { LogLevel } from './log.ts';
 import type { StatsSnapshot } from './stats/index.ts';
 import type { DataPlaneStatus } from './status.ts';
+import type { TicketSeed } from './tls/sessions.ts';
 import type { Address } from './types.ts';
 
 /** What a worker starts with. */
@@ -18,6 +19,7 @@ export interface WorkerData {
   readonly workload: string | undefined;
   /** Its port is transferred. */
   readonly audit: SeatData | undefined;
+  readonly tickets: TicketSeed;
   /** Only the first worker has it. */
   readonly dns: Address | undefined;
 }
