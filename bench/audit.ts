@@ -31,8 +31,8 @@ const key = join(folder, 'audit.pem');
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
 writeFileSync(key, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 });
 
-const PORTS: Ports = { http: 18_500, tls: 0, tcp: 0, admin: 18_503, http2: 0, termination: 0 };
-const AUDITED: Ports = { http: 18_510, tls: 0, tcp: 0, admin: 18_513, http2: 0, termination: 0 };
+const PORTS: Ports = { http: 18_500, tls: 0, tcp: 0, admin: 18_503, http2: 0, termination: 0, handshakes: 0 };
+const AUDITED: Ports = { http: 18_510, tls: 0, tcp: 0, admin: 18_513, http2: 0, termination: 0, handshakes: 0 };
 
 interface Sample {
   readonly without: Throughput;

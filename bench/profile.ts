@@ -28,7 +28,7 @@ const LOADS: Readonly<Record<string, { readonly port: keyof Ports } & Partial<Ht
   http: { port: 'http' },
   tls: { port: 'tls' },
   termination: { port: 'termination', tls: true },
-  handshakes: { port: 'termination', tls: true, headers },
+  handshakes: { port: 'handshakes', tls: true, headers },
   new: { port: 'http', headers },
 };
 

@@ -39,6 +39,7 @@ const TARGETS: readonly Target[] = [
   { scenario: scenarios.TLS, unit: CPU, ratio: 1 / 1.8 },
   { scenario: scenarios.TERMINATION, unit: CPU, ratio: 1 / 1.5 },
   { scenario: scenarios.HANDSHAKES, unit: CPU, ratio: 1 },
+  { scenario: scenarios.RESUMED, unit: CPU, ratio: 1 },
   { scenario: scenarios.NEW, unit: CPU, ratio: 1 },
   { scenario: scenarios.HTTP2_TO_1, unit: CPU, ratio: 1 / 1.3 },
   { scenario: scenarios.HTTP2, unit: CPU, ratio: 1 / 1.3 },

@@ -10,7 +10,7 @@ export interface BootstrapOptions {
   readonly http2Port?: number;
   readonly upstreamHttp2Port?: number;
   /** Listens here for HTTP over TLS, with this certificate, and proxies to `upstreamPort`. */
-  readonly termination?: { readonly port: number; readonly certificate: string; readonly key: string };
+  readonly termination?: { readonly port: number; readonly handshakes: number; readonly certificate: string; readonly key: string };
   /** Listeners for HTTP that proxy to `upstreamPort`, each with something more to do. */
   readonly burdens?: readonly { readonly port: number; readonly burden: Burden }[];
   readonly upstreamPort: number;
@@ -77,11 +77,12 @@ function httpListener({ name, port, cluster, log, burden, transportSocket, route
   };
 }
 
-function terminating(certificate: string, key: string): object {
+function terminating(certificate: string, key: string, more: object = {}): object {
   const tls_certificates = [{ certificate_chain: { filename: certificate }, private_key: { filename: key } }];
   const typed_config = {
     '@type': `${EXTENSIONS}.transport_sockets.tls.v3.DownstreamTlsContext`,
     common_tls_context: { alpn_protocols: ['http/1.1'], tls_certificates },
+    ...more,
   };
   return { name: 'envoy.transport_sockets.tls', typed_config };
 }
@@ -125,8 +126,11 @@ export function bootstrap(options: BootstrapOptions): string {
   const listeners = [httpListener({ name: 'http', port: httpPort, cluster: 'upstream', log })];
   const clusters = [staticCluster('upstream', upstreamPort)];
   if (termination) {
-    const transportSocket = terminating(termination.certificate, termination.key);
-    listeners.push(httpListener({ name: 'termination', port: termination.port, cluster: 'upstream', log, transportSocket }));
+    const { port, handshakes, certificate, key } = termination;
+    const none = { disable_stateless_session_resumption: true, disable_stateful_session_resumption: true };
+    const common = { cluster: 'upstream', log };
+    listeners.push(httpListener({ ...common, name: 'termination', port, transportSocket: terminating(certificate, key) }));
+    listeners.push(httpListener({ ...common, name: 'handshakes', port: handshakes, transportSocket: terminating(certificate, key, none) }));
   }
   for (const { port, burden } of burdens) listeners.push(httpListener({ name: burden.name, port, cluster: 'upstream', log, burden }));
   if (tcpPort !== undefined) listeners.push(tcpListener('tcp', tcpPort, 'upstream', log));

@@ -1,6 +1,7 @@
 /** Loads on a proxy, each bounded in time and connections, and what it did with them. */
 import { execFile } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
+import { connect as tlsConnect } from 'node:tls';
 import { promisify } from 'node:util';
 import { cpuMicros, LOAD_CORE, type Running } from './processes.ts';
 
@@ -28,6 +29,41 @@ export async function wrk(port: number, proxy: Running, { connections, seconds, 
   if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${proxy.name}: ${stdout}`);
   const requests = Number(/(\d+) requests in/.exec(stdout)![1]);
   return { requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)![1]), cpuMicrosPerRequest: used / requests };
+}
+
+/** One request over a TLS connection of its own. Resolves with the session for the next one; rejects if the one that was offered was not resumed, or the answer is none. */
+function onResumed(port: number, session: Buffer | undefined): Promise<Buffer> {
+  const socket = tlsConnect({ port, host: '127.0.0.1', servername: 'upstream.test', rejectUnauthorized: false, session });
+  let given = session;
+  let answer = '';
+  let isAsOffered = false;
+  socket.on('session', (next) => (given = next));
+  socket.on('secureConnect', () => {
+    isAsOffered = socket.isSessionReused() === (session !== undefined);
+    socket.write(REQUEST.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'));
+  });
+  socket.on('data', (data: Buffer) => (answer ||= data.toString('latin1', 0, 12)));
+  return new Promise((resolve, reject) => {
+    socket.on('error', reject);
+    socket.on('close', () => {
+      if (answer !== 'HTTP/1.1 200') reject(new Error(`${port}: the answer is "${answer}"`));
+      else if (!given || !isAsOffered) reject(new Error(`${port}: no session is resumed`));
+      else resolve(given);
+    });
+  });
+}
+
+/** A TLS session resumed for each request; wrk resumes every second one. Throws if one was not, or not answered: a number would mean nothing. */
+export async function resumed(port: number, proxy: Running, { connections, seconds }: HttpLoad): Promise<Throughput> {
+  const sessions = await Promise.all(Array.from({ length: connections }, () => onResumed(port, undefined)));
+  const before = cpuMicros(proxy.pid);
+  const end = performance.now() + seconds * 1000;
+  let requests = 0;
+  const client = async (first: Buffer): Promise<void> => {
+    for (let session = first; performance.now() < end; requests += 1) session = await onResumed(port, session);
+  };
+  await Promise.all(sessions.map(client));
+  return { requestsPerSecond: requests / seconds, cpuMicrosPerRequest: (cpuMicros(proxy.pid) - before) / requests };
 }
 
 export interface Http2Load {

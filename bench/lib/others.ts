@@ -21,7 +21,7 @@ http {
 
 export function nginxProxy(
   folder: string,
-  ports: { http: number; tls: number; termination: number },
+  ports: { http: number; tls: number; termination: number; handshakes: number },
   upstream: { http: number; tls: number },
 ): string {
   const forward = (scheme: string) => `location / {
@@ -38,7 +38,9 @@ http {
   upstream up_https { server 127.0.0.1:${upstream.tls}; keepalive 1024; keepalive_requests 1000000000; }
   server { listen 127.0.0.1:${ports.http} backlog=4096; ${forward('http')} }
   server { listen 127.0.0.1:${ports.tls} backlog=4096; ${forward('https')} }
-  server { listen 127.0.0.1:${ports.termination} ssl backlog=4096; ssl_certificate ${folder}/upstream.crt; ssl_certificate_key ${folder}/upstream.key; ${forward('http')} }
+  ssl_certificate ${folder}/upstream.crt; ssl_certificate_key ${folder}/upstream.key;
+  server { listen 127.0.0.1:${ports.termination} ssl backlog=4096; ${forward('http')} }
+  server { listen 127.0.0.1:${ports.handshakes} ssl backlog=4096; ssl_session_tickets off; ssl_session_cache off; ${forward('http')} }
 }
 `;
 }
@@ -49,12 +51,13 @@ function temporaryPaths(folder: string): string {
 
 export function haproxyProxy(
   folder: string,
-  ports: { http: number; tls: number; tcp: number; termination: number },
+  ports: { http: number; tls: number; tcp: number; termination: number; handshakes: number },
   upstream: { http: number; tls: number },
 ): string {
   return `global
   nbthread 1
   maxconn 8000
+  tune.ssl.cachesize 0
   log stdout format raw local0
 defaults
   timeout connect 5s
@@ -67,6 +70,7 @@ frontend http
   option forwardfor
   bind 127.0.0.1:${ports.http}
   bind 127.0.0.1:${ports.termination} ssl crt ${folder}/upstream.pem
+  bind 127.0.0.1:${ports.handshakes} ssl crt ${folder}/upstream.pem no-tls-tickets
   default_backend http
 backend http
   mode http

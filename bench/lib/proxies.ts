@@ -21,6 +21,8 @@ export interface Ports {
   readonly http2: number;
   /** HTTP over TLS in; 0 where the proxy has none. */
   readonly termination: number;
+  /** The same without sessions to resume. */
+  readonly handshakes: number;
 }
 
 /** What a proxy passes requests on to, by port. */
@@ -89,7 +91,14 @@ function writeBootstrap(folder: string, name: string, ports: Ports, upstream: Up
     ...(ports.tcp > 0 ? { tcpPort: ports.tcp } : {}),
     ...tls,
     ...(ports.termination > 0
-      ? { termination: { port: ports.termination, certificate: join(folder, 'upstream.crt'), key: join(folder, 'upstream.key') } }
+      ? {
+          termination: {
+            port: ports.termination,
+            handshakes: ports.handshakes,
+            certificate: join(folder, 'upstream.crt'),
+            key: join(folder, 'upstream.key'),
+          },
+        }
       : {}),
     burdens: upstream.burdensFrom === undefined ? [] : BURDENS.map((burden, i) => ({ port: upstream.burdensFrom! + i, burden })),
     ...(upstream.http2 === undefined ? {} : { http2Port: ports.http2, upstreamHttp2Port: upstream.http2 }),
@@ -108,6 +117,7 @@ const portsFrom = (base: number): Ports => ({
   admin: base + 3,
   http2: base + 4,
   termination: base + 5,
+  handshakes: base + 6,
 });
 
 /** `nodeArgs` go to Node, before the program; `name` distinguishes builds of it; `more` are options of `proxy`. */

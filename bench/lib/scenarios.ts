@@ -11,6 +11,7 @@ import {
   type Http2Load,
   h2load,
   idleConnections,
+  resumed,
   slowDownload,
   type Throughput,
   wrk,
@@ -23,6 +24,7 @@ export const HTTP = (connections: number) => `http/1.1 keep-alive, ${connections
 export const TLS = 'http/1.1 with TLS origination';
 export const TERMINATION = 'http/1.1 with TLS termination';
 export const HANDSHAKES = 'a TLS handshake for each request';
+export const RESUMED = 'a resumed TLS session for each request';
 export const NEW = 'a connection for each request';
 export const BURDEN = (name: string) => `http/1.1 with ${name}`;
 export const TCP = 'tcp, one stream';
@@ -77,14 +79,15 @@ export async function tlsOrigination(bench: Bench, started: Started): Promise<vo
   await inTurns(bench, [...started], TLS, ({ tls: port }, running, seconds) => wrk(port, running, { connections, seconds }));
 }
 
-/** TLS in, plaintext to the upstream: over kept-alive connections, and with a handshake for each request. */
+/** TLS in, plaintext to the upstream: over kept-alive connections, with a whole handshake for each request, and with a resumed session for each. */
 export async function tlsTermination(bench: Bench, started: Started): Promise<void> {
   const connections = bench.connections.at(-1)!;
-  const load = (headers: readonly string[]): Load => {
-    return ({ termination }, running, seconds) => wrk(termination, running, { connections, seconds, tls: true, headers });
-  };
-  await inTurns(bench, [...started], TERMINATION, load([]));
-  await inTurns(bench, [...started], HANDSHAKES, load(CLOSE));
+  const http = { connections, tls: true };
+  await inTurns(bench, [...started], TERMINATION, ({ termination }, running, seconds) => wrk(termination, running, { ...http, seconds }));
+  await inTurns(bench, [...started], HANDSHAKES, ({ handshakes }, running, seconds) =>
+    wrk(handshakes, running, { ...http, seconds, headers: CLOSE }),
+  );
+  await inTurns(bench, [...started], RESUMED, ({ termination }, running, seconds) => resumed(termination, running, { ...http, seconds }));
 }
 
 /** A connection for each request. */
@@ -231,7 +234,15 @@ export async function start({ folder, contestants, repeats, report }: Bench): Pr
 export async function pair({ folder, contestants, repeats, seconds, report }: Bench): Promise<void> {
   for (const each of contestants) {
     if (each.pairs) {
-      const sidecarPorts = { ...each.ports, http: each.ports.http + 50, tls: 0, tcp: 0, termination: 0, admin: each.ports.admin + 50 };
+      const sidecarPorts = {
+        ...each.ports,
+        http: each.ports.http + 50,
+        tls: 0,
+        tcp: 0,
+        termination: 0,
+        handshakes: 0,
+        admin: each.ports.admin + 50,
+      };
       const gateway = each.start({ ...each.ports, tcp: 0 }, { http: UPSTREAM.http }, 'gateway');
       const sidecar = each.start(sidecarPorts, { http: each.ports.http }, 'sidecar');
       await listening(each.ports.http, each.name, logOf(folder, each.name, 'gateway'));

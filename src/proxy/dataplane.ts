@@ -35,6 +35,7 @@ import { createTcpProxy } from './tcp/proxy.ts';
 import type { OpenConnection } from './tcp/settings.ts';
 import { credentialsIn } from './tls/credential-values.ts';
 import { MaterialStore } from './tls/material.ts';
+import { TicketSecret, type TicketSeed } from './tls/sessions.ts';
 import type { Address } from './types.ts';
 
 export type { Log, LogLevel } from './log.ts';
@@ -57,6 +58,8 @@ export interface DataPlaneOptions {
   readonly workload?: string | undefined;
   /** Carries the calls of a contained command: accepts on its sockets alone, and what nothing allows is refused at once and never looked up. */
   readonly contained?: Contained | undefined;
+  /** By which TLS sessions of another thread are resumed here; by default this one's alone. */
+  readonly tickets?: TicketSeed | undefined;
   /** Every call is audited there; where it can't be, none begins. */
   readonly audit?: SeatData | undefined;
   /** Memory for local rate limits that other threads of the proxy have too. Default: alone. */
@@ -118,7 +121,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const random = Math.random;
   const resolver = createDnsResolver({ servers: options.nameServers, now });
   const { contained } = options;
-  const store = new MaterialStore(contained?.minter);
+  const store = new MaterialStore(contained?.minter, new TicketSecret(options.tickets));
   const seat = options.audit && new AuditSeat(options.audit);
   const admits = seat && (() => seat.admits);
   const clusters = new Clusters({ resolver, now, store, random, internal: (name) => listeners.internal(name) });

@@ -28,6 +28,7 @@ async function start(data: WorkerData): Promise<DataPlane | undefined> {
       workload: data.workload,
       audit: data.audit,
       tokens: data.tokens,
+      tickets: data.tickets,
     });
     send({ kind: 'ready', problem: undefined });
     return plane;

@@ -6,6 +6,7 @@ import type { SentUpdate, XdsAck } from '../xds/resources.ts';
 import type { LogLevel } from './log.ts';
 import type { StatsSnapshot } from './stats/index.ts';
 import type { DataPlaneStatus } from './status.ts';
+import type { TicketSeed } from './tls/sessions.ts';
 import type { Address } from './types.ts';
 
 /** What a worker starts with. */
@@ -20,6 +21,7 @@ export interface WorkerData {
   readonly audit: SeatData | undefined;
   /** Of local rate limits (`shared-tokens.ts`); every worker has the same. */
   readonly tokens: SharedArrayBuffer;
+  readonly tickets: TicketSeed;
   /** Only the first worker has it. */
   readonly dns: Address | undefined;
 }

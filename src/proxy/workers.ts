@@ -9,6 +9,7 @@ import { shareUpdate } from './shared-bytes.ts';
 import { tokenMemory } from './shared-tokens.ts';
 import { createWorker, takeWorker } from './spare-worker.ts';
 import { mergeSnapshots } from './stats/registry.ts';
+import { TicketSecret } from './tls/sessions.ts';
 import type { FromWorker, ToWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
 
 export interface WorkersOptions extends CarrierOptions {
@@ -132,6 +133,7 @@ export function startWorkers(options: WorkersOptions): Workers {
   /** Threads that take part in updates, by index. */
   const serving = new Map<number, WorkerThread>();
   const all = new Set<WorkerThread>();
+  const tickets = new TicketSecret();
   let others = false;
   // Only the first: the others would compete with it for the processor while it loads, and nobody waits for them.
   let founding = found();
@@ -147,6 +149,7 @@ export function startWorkers(options: WorkersOptions): Workers {
         workload: options.workload,
         audit: options.audit?.(),
         tokens,
+        tickets: tickets.seed,
         dns: index === 0 ? options.dns : undefined,
       },
       log,

@@ -2,6 +2,7 @@
 
 import type { JsonObject } from '@bufbuild/protobuf';
 import { addressText } from '../../lib/socket-address.ts';
+import { KeptSessions } from '../tls/sessions.ts';
 import type { Address, UpstreamHost } from '../types.ts';
 
 /** What an update says of one address. */
@@ -46,8 +47,7 @@ export class Host implements UpstreamHost {
   internal: InternalTarget | undefined;
   /** Milliseconds of the monotonic clock; hosts that are made on demand go when they have not been used for long. */
   usedAt = 0;
-  /** Ticket of the last TLS session, by server name. */
-  readonly sessions = new Map<string, Buffer>();
+  readonly sessions = new KeptSessions();
 
   constructor(entry: HostEntry) {
     this.address = entry.address;

@@ -1,9 +1,12 @@
 /** TLS towards upstreams: one UpstreamTlsContext. */
+import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
-import type { UpstreamTlsContext } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { toBinary } from '@bufbuild/protobuf';
+import { type UpstreamTlsContext, UpstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { type ReadyContext, TlsContext } from './context.ts';
 import type { MaterialStore } from './material.ts';
+import { type KeptSessions, SESSION_MS } from './sessions.ts';
 import { certificateFailure, checkCertificate, exactSan } from './verify.ts';
 
 export interface ClientTlsRequest {
@@ -12,8 +15,8 @@ export interface ClientTlsRequest {
   /** Name from the request's authority: used for SNI and verification where the cluster's `auto_sni` and `auto_san_validation` say so. */
   readonly autoSni: string | undefined;
   readonly autoSan: string | undefined;
-  /** Keeps session tickets for this host; the key is chosen here. */
-  readonly sessions: Map<string, Buffer>;
+  /** Of this host; the key is chosen here. */
+  readonly sessions: KeptSessions;
   /** Offered where the context names no protocols. */
   readonly alpn: readonly string[];
   /** Offered whatever the context names. */
@@ -30,7 +33,8 @@ export interface ClientTls {
 
 /** Throws `xds-unsupported` or `xds-invalid`. */
 export function createClientTls(config: UpstreamTlsContext, store: MaterialStore, where: string): ClientTls {
-  const context = new TlsContext(config.commonTlsContext, store, `${where}.common_tls_context`);
+  const identity = createHash('sha256').update(toBinary(UpstreamTlsContextSchema, config)).digest('hex');
+  const context = new TlsContext(config.commonTlsContext, store, `${where}.common_tls_context`, { identity });
   return {
     connect({ target, autoSni, autoSan, sessions, alpn, alpnInPlace }, done) {
       const state = context.state();
@@ -39,7 +43,7 @@ export function createClientTls(config: UpstreamTlsContext, store: MaterialStore
       const serverName = [autoSni, config.sni].find((name) => name && isIP(name) === 0) ?? '';
       const sessionKey = `${state.id} ${serverName} ${autoSan ?? ''}`;
       const protocols = alpnInPlace ?? (context.alpn.length > 0 ? context.alpn : alpn);
-      const session = sessions.get(sessionKey);
+      const kept = sessions.find(sessionKey);
       const socket = connect({
         ...target,
         secureContext: state.secureContext,
@@ -47,12 +51,19 @@ export function createClientTls(config: UpstreamTlsContext, store: MaterialStore
         servername: serverName,
         rejectUnauthorized: false,
         checkServerIdentity: () => undefined,
-        ...(session ? { session } : {}),
+        ...(kept ? { session: kept.session } : {}),
         ...(protocols.length > 0 ? { ALPNProtocols: [...protocols] } : {}),
       });
+      /** Set once the peer is who it must be. */
+      let until: number | undefined;
+      // Node tells of sessions after the handshake, and of those of TLS 1.2 only whoever listened before.
+      socket.on('session', (session) => {
+        if (until !== undefined) sessions.keep(sessionKey, { session, until });
+      });
       socket.once('secureConnect', () => {
-        const failure = socket.isSessionReused() ? undefined : verdict(socket, state, autoSan);
-        if (failure === undefined && config.maxSessionKeys !== 0) socket.on('session', (ticket) => keep(sessions, sessionKey, ticket));
+        const resumed = socket.isSessionReused() ? kept : undefined;
+        const failure = resumed ? chainVerdict(socket, state) : verdict(socket, state, autoSan);
+        if (failure === undefined && config.maxSessionKeys !== 0) until = resumed?.until ?? verifiedUntil(socket);
         done(failure);
       });
       return socket;
@@ -60,9 +71,15 @@ export function createClientTls(config: UpstreamTlsContext, store: MaterialStore
   };
 }
 
-/** The chain's and the names' verdict, in Envoy's words. */
+/** The chain's verdict, in Envoy's words; a resumed session has that of its full handshake. */
+function chainVerdict(socket: TLSSocket, state: ReadyContext): string | undefined {
+  return state.verifies && !socket.authorized ? certificateFailure(String(chainErrorCode(socket))) : undefined;
+}
+
+/** The chain's and the names' verdict. What the names must be is part of the session's key, so a resumed session needs none. */
 function verdict(socket: TLSSocket, state: ReadyContext, autoSan: string | undefined): string | undefined {
-  if (state.verifies && !socket.authorized) return certificateFailure(String(chainErrorCode(socket)));
+  const chain = chainVerdict(socket, state);
+  if (chain !== undefined) return chain;
   const sans = autoSan === undefined ? state.expected.sans : [exactSan(autoSan)];
   const expected = { ...state.expected, sans };
   if (sans.length === 0 && expected.hashes.length === 0 && expected.spki.length === 0) return undefined;
@@ -75,10 +92,10 @@ function chainErrorCode(socket: TLSSocket): unknown {
   return socket.authorizationError;
 }
 
-function keep(sessions: Map<string, Buffer>, key: string, ticket: Buffer): void {
-  // Keys change with the material and the names: few are alive at a time.
-  if (sessions.size > 16) sessions.clear();
-  sessions.set(key, ticket);
+/** A session does not outlive the certificate that was verified for it. */
+function verifiedUntil(socket: TLSSocket): number {
+  const end = socket.getPeerX509Certificate()?.validToDate.getTime();
+  return Math.min(Date.now() + SESSION_MS, end ?? Number.POSITIVE_INFINITY);
 }
 
 /** Envoy's reason for a handshake that OpenSSL broke off. */

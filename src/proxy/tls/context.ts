@@ -1,9 +1,11 @@
 /** Builds node's SecureContext from an Envoy CommonTlsContext, and builds it anew when what it stands on has changed. */
 import { constants, createHash } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions, type SecureVersion } from 'node:tls';
+import { toBinary } from '@bufbuild/protobuf';
 import { messageOf } from '../../lib/errors.ts';
 import {
   type CertificateValidationContext,
+  CertificateValidationContextSchema,
   TlsParameters_TlsProtocol as Protocol,
   type TlsParameters,
   CertificateValidationContext_TrustChainVerification as TrustChain,
@@ -28,8 +30,17 @@ export interface ReadyContext {
   /** Whether the chain is verified: there is a CA, and ACCEPT_UNTRUSTED is not set. */
   readonly verifies: boolean;
   readonly hasCertificate: boolean;
-  /** Changes with the material. */
+  /** The same for contexts that show and ask for the same, and for no others: by configuration and material. */
   readonly id: string;
+}
+
+/** What a context is for. */
+export interface ContextSide {
+  /** Of the configuration that the context is made of. */
+  readonly identity: string;
+  readonly options?: SecureContextOptions;
+  /** Whether it gives out tickets, by which clients resume sessions. */
+  readonly tickets?: boolean;
 }
 
 type TlsState = ReadyContext | { readonly missing: string };
@@ -89,16 +100,21 @@ export class TlsContext {
   readonly #where: string;
   readonly #alpn: readonly string[];
   readonly #validation: { config: CertificateValidationContext | undefined; secret: string | undefined };
+  readonly #side: ContextSide;
   #generation = -1;
+  /** For which tickets are given out now. */
+  #period = -1;
   #state: TlsState = { missing: SECRET_MISSING };
   /** That OpenSSL took. */
   #lastPairs: readonly KeyPair[] | undefined;
 
-  constructor(config: CommonTlsContext | undefined, store: MaterialStore, where: string, sessionIdContext?: string) {
+  constructor(config: CommonTlsContext | undefined, store: MaterialStore, where: string, side: ContextSide) {
     this.#config = config;
     this.#store = store;
     this.#where = where;
-    this.#base = { ...parameters(config?.tlsParams, where), ...(sessionIdContext ? { sessionIdContext } : {}) };
+    this.#side = side;
+    const base = parameters(config?.tlsParams, where);
+    this.#base = { ...base, ...side.options, secureOptions: (base.secureOptions ?? 0) | (side.options?.secureOptions ?? 0) };
     this.#alpn = config?.alpnProtocols.filter((protocol) => protocol !== METADATA_EXCHANGE_ALPN) ?? [];
     this.#validation = validationSource(config, where);
     if (config?.customHandshaker) unsupported(`${where}.custom_handshaker`, 'not supported');
@@ -125,7 +141,16 @@ export class TlsContext {
       // Reading a file for the first time may be what made the generation known; take it as it is now.
       this.#generation = this.#store.generation;
     }
+    if (this.#side.tickets) this.#renewTicketKey();
     return this.#state;
+  }
+
+  /** Tickets of one context open in another of the same identity, in whichever thread, and in no other. */
+  #renewTicketKey(): void {
+    const { period } = this.#store.tickets;
+    if (period === this.#period || 'missing' in this.#state) return;
+    this.#state.secureContext.context.setTicketKeys(this.#store.tickets.key(this.#state.id));
+    this.#period = period;
   }
 
   #build(): TlsState {
@@ -133,7 +158,7 @@ export class TlsContext {
     if ('missing' in pairs) return pairs;
     const trust = this.#trust();
     if (trust && 'missing' in trust) return trust;
-    const id = contentId(pairs, trust);
+    const id = this.#id(pairs, trust);
     if ('id' in this.#state && this.#state.id === id) return this.#state;
     try {
       return this.#made(pairs, trust, id);
@@ -145,7 +170,7 @@ export class TlsContext {
   /** Of a certificate and a key that are replaced one after the other the last good pair stays; whom it lets in is what is in force now. */
   #withLastPairs(trust: TrustMaterial | undefined): TlsState | undefined {
     if (!this.#lastPairs) return undefined;
-    const id = contentId(this.#lastPairs, trust);
+    const id = this.#id(this.#lastPairs, trust);
     if ('id' in this.#state && this.#state.id === id) return this.#state;
     try {
       return this.#made(this.#lastPairs, trust, id);
@@ -161,11 +186,14 @@ export class TlsContext {
       ...(pairs.length > 0
         ? { cert: pairs.map(({ chain }) => chain), key: pairs.map(({ key, passphrase }) => ({ pem: key, passphrase })) }
         : {}),
+      // Else OpenSSL refuses to resume sessions of clients that showed a certificate.
+      ...(this.#side.tickets ? { sessionIdContext: id.slice(0, 32) } : {}),
       ca: trust?.ca ?? [],
       ...(trust?.crl ? { crl: trust.crl } : {}),
     });
     const { config } = trust ?? {};
     this.#lastPairs = pairs;
+    this.#period = -1;
     return {
       secureContext,
       id,
@@ -177,6 +205,21 @@ export class TlsContext {
         spki: config?.verifyCertificateSpki ?? [],
       },
     };
+  }
+
+  #id(pairs: readonly KeyPair[], trust: TrustMaterial | undefined): string {
+    const hash = createHash('sha256').update(this.#side.identity);
+    const add = (part: Uint8Array = Buffer.alloc(0)) => hash.update(`${part.length} `).update(part);
+    for (const { chain, key } of pairs) {
+      add(chain);
+      add(key);
+    }
+    if (trust) {
+      add(trust.ca);
+      add(trust.crl);
+      add(toBinary(CertificateValidationContextSchema, { ...trust.config, trustedCa: undefined, crl: undefined }));
+    }
+    return hash.digest('hex');
   }
 
   #pairs(): KeyPair[] | { readonly missing: string } {
@@ -211,6 +254,7 @@ function merged(base: CertificateValidationContext, secret: CertificateValidatio
   return {
     ...base,
     trustedCa: secret.trustedCa ?? base.trustedCa,
+    systemRootCerts: secret.systemRootCerts ?? base.systemRootCerts,
     crl: secret.crl ?? base.crl,
     matchTypedSubjectAltNames: [...base.matchTypedSubjectAltNames, ...secret.matchTypedSubjectAltNames],
     matchSubjectAltNames: [...base.matchSubjectAltNames, ...secret.matchSubjectAltNames],
@@ -234,17 +278,4 @@ function validationSource(config: CommonTlsContext | undefined, where: string) {
     default:
       return unsupported(`${where}.validation_context_type`, `${type?.case} is not supported`);
   }
-}
-
-function contentId(pairs: readonly KeyPair[], trust: TrustMaterial | undefined): string {
-  const hash = createHash('sha256');
-  for (const { chain, key } of pairs) hash.update(chain).update(key);
-  if (trust) {
-    hash.update(trust.ca ?? '').update(trust.crl ?? '');
-    for (const text of [...trust.config.verifyCertificateHash, ...trust.config.verifyCertificateSpki]) hash.update(text);
-    hash.update(
-      trust.config.matchTypedSubjectAltNames.map(({ sanType, matcher }) => `${sanType} ${JSON.stringify(matcher?.matchPattern)}`).join(),
-    );
-  }
-  return hash.digest('hex');
 }

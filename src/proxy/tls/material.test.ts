@@ -68,7 +68,7 @@ test('of a pair that is being replaced the last good one stays, and whom it lets
     tlsCertificates: [{ certificateChain: named('cert'), privateKey: named('key') }],
     validationContext: { trustedCa: named('ca') },
   });
-  const context = new TlsContext(config, store as unknown as MaterialStore, 'here');
+  const context = new TlsContext(config, store as unknown as MaterialStore, 'here', { identity: 'x' });
   const state = (path: string, content: string) => {
     files.set(path, content);
     store.generation++;
@@ -79,4 +79,22 @@ test('of a pair that is being replaced the last good one stays, and whom it lets
   assert.equal(state('cert', two.chain), first, 'the key is still the first one’s');
   const narrowed = state('ca', new InterceptionAuthority(Date.now()).certificate);
   assert.ok('secureContext' in narrowed && narrowed.id !== first.id, 'another CA is in force at once');
+});
+
+test('a secret that trusts the system verifies by it, though the configuration names no CA', () => {
+  const asked: string[] = [];
+  const store = {
+    generation: 1,
+    secret: () => create(SecretSchema, { name: 'ca', type: { case: 'validationContext', value: validation({ systemRootCerts: {} }) } }),
+    read: ({ specifier }: DataSource) => {
+      asked.push(String(specifier.value));
+      return { missing: 'no such file' };
+    },
+  };
+  const config = fromJson(CommonTlsContextSchema, {
+    combinedValidationContext: { defaultValidationContext: {}, validationContextSdsSecretConfig: { name: 'ca' } },
+  });
+  const context = new TlsContext(config, store as unknown as MaterialStore, 'here', { identity: 'x' });
+  assert.deepEqual(context.state(), { missing: 'no such file' });
+  assert.equal(asked.length, 1);
 });

@@ -11,6 +11,7 @@ import type { CertificateValidationContext, TlsCertificate } from '../../xds/gen
 import { type Secret, SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { interceptedHost } from '../../xds/names.ts';
 import { unsupported } from '../../xds/unpack.ts';
+import { TicketSecret } from './sessions.ts';
 
 /** Envoy's words for a secret that has not come (yet). */
 export const SECRET_MISSING = 'Secret is not supplied by SDS';
@@ -29,14 +30,19 @@ type Source = { readonly bytes: Buffer } | { readonly missing: string };
  */
 export class MaterialStore {
   generation = 0;
+  readonly tickets: TicketSecret;
   readonly #secrets = new Map<string, Secret>();
   readonly #minter: Minter | undefined;
   readonly #certificates = new Map<string, Secret>();
   readonly #files = new Map<string, Source>();
 
-  /** @param minter makes the certificates by which the proxy stands in for hosts; without, there are none */
-  constructor(minter?: Minter) {
+  /**
+   * @param minter makes the certificates by which the proxy stands in for hosts; without, there are none
+   * @param tickets by default a secret of its own
+   */
+  constructor(minter?: Minter, tickets = new TicketSecret()) {
     this.#minter = minter;
+    this.tickets = tickets;
   }
 
   secret(name: string): Secret | undefined {

@@ -1,6 +1,6 @@
 /** TLS towards the client: one DownstreamTlsContext, one handshake at a time. */
 
-import { createHash } from 'node:crypto';
+import { constants, createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { toBinary } from '@bufbuild/protobuf';
@@ -9,8 +9,9 @@ import { interceptedHost } from '../../xds/names.ts';
 import { METADATA_EXCHANGE_ALPN } from '../../xds/observing.ts';
 import { unsupported } from '../../xds/unpack.ts';
 import type { PeerCertificate } from '../types.ts';
-import { TlsContext } from './context.ts';
+import { type ContextSide, TlsContext } from './context.ts';
 import type { MaterialStore } from './material.ts';
+import { SESSION_MS } from './sessions.ts';
 import { certificateFailure, checkCertificate, peerCertificate } from './verify.ts';
 
 interface AcceptedTls {
@@ -39,9 +40,16 @@ export interface ServerTls {
   ): void;
 }
 
-/** Node's TLSSocket has the OpenSSL verdict on the peer's chain, but no public name for it outside a tls.Server. */
-interface VerifyingHandle {
+/** What a TLSSocket has no public name for outside a tls.Server. */
+interface TlsHandle {
+  /** OpenSSL's verdict on the peer's chain; of a resumed session that of its full handshake. */
   verifyError(): (Error & { code?: string }) | null;
+  /** The context for the server name that the client sent. Where it is set OpenSSL keeps the name in sessions of TLS 1.2, which else have none once they are resumed. */
+  sni_context: unknown;
+}
+
+function handleOf(socket: TLSSocket): TlsHandle {
+  return (socket as unknown as { ssl: TlsHandle }).ssl;
 }
 
 /** Throws `xds-unsupported` or `xds-invalid`. */
@@ -52,9 +60,7 @@ export function createServerTls(config: DownstreamTlsContext, store: MaterialSto
   ) {
     unsupported(`${where}.session_ticket_keys`, 'not supported; each process makes its own');
   }
-  // Sessions of one context must not resume in another, which may ask for other client certificates.
-  const sessionIdContext = createHash('sha256').update(toBinary(DownstreamTlsContextSchema, config)).digest('hex').slice(0, 32);
-  const context = new TlsContext(config.commonTlsContext, store, `${where}.common_tls_context`, sessionIdContext);
+  const context = new TlsContext(config.commonTlsContext, store, `${where}.common_tls_context`, sideOf(config));
   const requireCertificate = config.requireClientCertificate ?? false;
   const requestCert = requireCertificate || context.requiresTrust;
 
@@ -77,6 +83,7 @@ export function createServerTls(config: DownstreamTlsContext, store: MaterialSto
         rejectUnauthorized: false,
         ...(negotiates ? { ALPNCallback: ({ protocols }) => choose(context.alpn, protocols) } : {}),
       });
+      handleOf(socket).sni_context = state.secureContext.context;
       let finished = false;
       const timer = timeoutMs > 0 ? setTimeout(() => fail('handshake timeout'), timeoutMs) : undefined;
       const fail = (failure: string): void => {
@@ -120,13 +127,29 @@ export function createServerTls(config: DownstreamTlsContext, store: MaterialSto
         const certificate = shaken.getPeerCertificate();
         if (!certificate?.fingerprint256) return requireCertificate ? 'the client presented no certificate' : undefined;
         if (state.verifies) {
-          const error = (shaken as unknown as { ssl: VerifyingHandle }).ssl.verifyError();
+          const error = handleOf(shaken).verifyError();
           if (error) return certificateFailure(error.code ?? error.message);
+          // Of a resumed session the chain is not looked at again, and where what it is verified by has changed none is resumed; that leaves time.
+          if (shaken.isSessionReused() && !(Date.parse(certificate.valid_to) > Date.now())) return certificateFailure('CERT_HAS_EXPIRED');
         }
         const why = checkCertificate(certificate, state.expected);
         return why === undefined ? undefined : certificateFailure(why);
       }
     },
+  };
+}
+
+/** Sessions of one context must not resume in another, which may ask for other client certificates. */
+function sideOf(config: DownstreamTlsContext): ContextSide {
+  const withoutTickets = config.sessionTicketKeysType.case === 'disableStatelessSessionResumption' && config.sessionTicketKeysType.value;
+  const longest = SESSION_MS / 1000;
+  return {
+    identity: createHash('sha256').update(toBinary(DownstreamTlsContextSchema, config)).digest('hex'),
+    options: {
+      sessionTimeout: Math.min(Number(config.sessionTimeout?.seconds ?? longest), longest),
+      secureOptions: withoutTickets ? constants.SSL_OP_NO_TICKET : 0,
+    },
+    tickets: !withoutTickets,
   };
 }
 
