@@ -19,7 +19,10 @@ export function delegates(context: Context): void {
       if (!rule.delegate || virtualService.spec.hosts.length === 0) continue;
       const { found, why } = delegateOf(context, virtualService, rule.delegate);
       if (why) reportMissing(context, virtualService, i, rule.delegate, why);
-      if (found) roots.set(found, [...(roots.get(found) ?? []), { virtualService, rule }]);
+      if (!found) continue;
+      const list = roots.get(found);
+      if (list) list.push({ virtualService, rule });
+      else roots.set(found, [{ virtualService, rule }]);
     }
   }
   for (const [delegate, list] of roots) reportContradictions(context, delegate, list);

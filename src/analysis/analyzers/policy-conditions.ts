@@ -2,7 +2,9 @@ import type { AuthorizationRule } from '../../api/authorization-policy.ts';
 import type { ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
 import { type Labels, matchesLabels } from '../../lib/labels.ts';
-import type { ServicePort } from '../../registry/model.ts';
+import { Memo, NO_INPUTS } from '../../lib/memo.ts';
+import { once } from '../../lib/once.ts';
+import type { Service, ServicePort } from '../../registry/model.ts';
 import type { Context } from '../context.ts';
 import { gatewayServices } from '../egress-model.ts';
 import { gatewaysOf } from './gateway-identities.ts';
@@ -106,17 +108,27 @@ function principalFault(principal: string): string | undefined {
 
 /** Policies compare the port at which the workload listens, which is often another than that of its Service: at gateways nearly always. */
 function portJudge(context: Context, policy: Policy): Judge {
-  const gateways = gatewaysOf(context, policy);
-  const hostnames = [...gatewayServices(context)].filter(([, behind]) => behind.some((gateway) => gateways.includes(gateway)));
-  const ofGateways = hostnames.flatMap(([hostname]) => context.services.at(hostname).flatMap((service) => service.ports));
-  return judgeOf([...ofGateways, ...servedPorts(context, policy)]);
+  return judgeOf(() => {
+    const gateways = gatewaysOf(context, policy);
+    const hostnames = [...gatewayServices(context)].filter(([, behind]) => behind.some((gateway) => gateways.includes(gateway)));
+    const ofGateways = hostnames.flatMap(([hostname]) => context.services.at(hostname).flatMap((service) => service.ports));
+    return [...ofGateways, ...servedPorts(context, policy)];
+  });
 }
 
-function judgeOf(ports: readonly ServicePort[]): Judge {
+/** `find`: few policies say anything of ports. */
+function judgeOf(find: () => readonly ServicePort[]): Judge {
+  const ports = once(find);
   return (value) => {
     const number = Number(value);
-    const targets = [...new Set(ports.filter((port) => port.number === number).map(({ targetPort }) => targetPort))];
-    if (targets.length !== 1 || ports.some(({ targetPort }) => targetPort === number)) return undefined;
+    const targets = [
+      ...new Set(
+        ports()
+          .filter((port) => port.number === number)
+          .map(({ targetPort }) => targetPort),
+      ),
+    ];
+    if (targets.length !== 1 || ports().some(({ targetPort }) => targetPort === number)) return undefined;
     return `workloads listen on port ${targets[0]} for what comes to port ${value} of their Service, and policies compare the former. Write ${targets[0]}.`;
   };
 }
@@ -129,16 +141,26 @@ type Selecting = Pick<ResourceOf<'PeerAuthentication'>, 'metadata'> & {
 function servedPorts(context: Context, { metadata: { namespace }, spec }: Selecting): ServicePort[] {
   const labels = spec.selector?.matchLabels ?? {};
   const pods = namespace === context.mesh.rootNamespace ? context.select(labels) : context.selectIn(namespace, labels);
-  return context.registry.services
-    .filter((service) => Object.keys(service.selector).length > 0)
-    .filter((service) => pods.some((pod) => pod.namespace === service.namespace && matchesLabels(service.selector, pod.labels)))
-    .flatMap((service) => service.ports);
+  const services = kept.get([context.registry], NO_INPUTS, () => selectingServices(context));
+  return [...Map.groupBy(pods, (pod) => pod.namespace)].flatMap(([where, selected]) =>
+    (services.get(where) ?? [])
+      .filter((service) => selected.some((pod) => matchesLabels(service.selector, pod.labels)))
+      .flatMap((service) => service.ports),
+  );
+}
+
+const kept = new Memo<ReadonlyMap<string, readonly Service[]>>();
+
+/** By namespace. */
+function selectingServices({ registry }: Context): ReadonlyMap<string, readonly Service[]> {
+  const selecting = registry.services.filter((service) => service.registry === 'Kubernetes' && Object.keys(service.selector).length > 0);
+  return Map.groupBy(selecting, (service) => service.namespace);
 }
 
 /** SP1068 of PeerAuthentications: modes of ports at which no workload listens. */
 export function peerPorts(context: Context): void {
   for (const policy of context.of('PeerAuthentication')) {
-    const judge = judgeOf(servedPorts(context, policy));
+    const judge = judgeOf(() => servedPorts(context, policy));
     for (const [port, { mode }] of Object.entries(policy.spec.portLevelMtls)) {
       const fault = judge(port);
       if (fault === undefined) continue;
