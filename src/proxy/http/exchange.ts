@@ -1,5 +1,4 @@
 /** One request and its response: passes through the filters, may be answered by the proxy itself, and leaves one record. */
-
 import { splitAuthority } from '../../http/authority.ts';
 import { judgeBinding } from '../../http/binding.ts';
 import { hideCredentials, type Injected } from '../../http/credentials.ts';
