@@ -7,8 +7,14 @@ import { THROUGH } from '../api/through.ts';
 import { isShortName } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
 import { REFUSED } from '../lib/refused-host.ts';
-import type { ClientCertificate, HostPlan, Made, PortPlan, SecretCertificate } from './plan.ts';
+import type { HostPlan, Made, PortPlan, SecretCertificate } from './plan.ts';
 import { byCaller, isRestricted, type MadeRoute, narrowed, refusal, whyRefused } from './routes.ts';
+
+/**
+ * What leads to the host with the certificate that the gateway shows. No label: no route that somebody writes can name it, and be made with the certificate by
+ * callers that the policy is not for.
+ */
+export const SHOWN_SUBSET = 'client_certificate';
 
 /** Where calls to a port that a rule allows lead to, from the sidecar; undefined: to the host itself. */
 export type DestinationOf = (port: PortPlan) => object | undefined;
@@ -147,17 +153,19 @@ function destinationRule({ host, name, namespace, ports, exportTo }: HostPlan): 
     port: { number: port },
     tls: {
       ...tls,
-      ...(certificate && { mode: 'MUTUAL', ...shown(certificate) }),
+      ...(certificate && 'chain' in certificate && { mode: 'MUTUAL', clientCertificate: certificate.chain, privateKey: certificate.key }),
       ...(ca !== undefined && { caCertificates: ca }),
     },
   }));
-  return [
-    { kind: 'DestinationRule', name, namespace, spec: { host, trafficPolicy: { portLevelSettings }, ...(exportTo && { exportTo }) } },
-  ];
+  const showing = originating.flatMap(({ port, certificate }) =>
+    certificate && 'secret' in certificate ? [{ port: { number: port }, tls: { ...tls, ...shown(certificate) } }] : [],
+  );
+  const subsets = showing.length > 0 ? [{ name: SHOWN_SUBSET, trafficPolicy: { portLevelSettings: showing } }] : [];
+  const spec = { host, trafficPolicy: { portLevelSettings }, ...(subsets.length > 0 && { subsets }), ...(exportTo && { exportTo }) };
+  return [{ kind: 'DestinationRule', name, namespace, spec }];
 }
 
 /** Of a Secret nothing but the certificate and its key: what is in it beside them verifies no server. */
-function shown(certificate: ClientCertificate | SecretCertificate): object {
-  if ('chain' in certificate) return { clientCertificate: certificate.chain, privateKey: certificate.key };
-  return { credentialName: `kubernetes-gateway://${certificate.secret}`, caCertificates: 'system' };
+function shown({ secret }: SecretCertificate): object {
+  return { mode: 'MUTUAL', credentialName: `kubernetes-gateway://${secret}`, caCertificates: 'system' };
 }

@@ -5,7 +5,7 @@
 
 import { CREDENTIALS } from '../api/inject-credentials.ts';
 import { deniedCalls } from './denied.ts';
-import { declaredName, directObjects } from './direct.ts';
+import { declaredName, directObjects, SHOWN_SUBSET } from './direct.ts';
 import { GATEWAY_NAMESPACE, gatewayPort } from './gateway-port.ts';
 import { type HostPlan, labelName, type Made, type PortPlan } from './plan.ts';
 import { isRestricted, type MadeRoute, narrowed, refusal, whyRefused } from './routes.ts';
@@ -26,7 +26,9 @@ export function hostObjects(plan: HostPlan): Made[] {
   if (led.length === 0) return directObjects(plan);
   const label = labelName(plan.name);
   const own = (port: PortPlan) => ({ port: gatewayPort(port.port)! });
-  const out = ({ port }: PortPlan) => [{ destination: { host: declaredName(plan), port: { number: port } } }];
+  const out = ({ port, certificate }: PortPlan) => [
+    { destination: { host: declaredName(plan), port: { number: port }, ...(certificate && { subset: SHOWN_SUBSET }) } },
+  ];
   const objects = directObjects(plan, ({ through, port }) =>
     through === 'gateway' ? { host: EGRESS_HOST, subset: label, port: { number: gatewayPort(port)! } } : undefined,
   );

@@ -3,6 +3,7 @@ import type { EgressDestination, EgressPolicy } from '../api/egress-policy.ts';
 import type { ResourceOf } from '../api/index.ts';
 import { type SecretCredential, type SecretValue, secretValue, secretValueName } from '../api/inject-credentials.ts';
 import { allowsToken } from '../api/rules/secret-credentials.ts';
+import { SHOWN_SUBSET } from './direct.ts';
 import { concerning, placeOf } from './injection.ts';
 import { portsOf } from './ports.ts';
 
@@ -23,11 +24,19 @@ export function secretRules({ metadata, spec }: Policy, destination: EgressDesti
 }
 
 /** `port`: that by which the endpoint's host is declared, of which TLS goes to the endpoint's own. */
-function tokenOf({ tokenEndpoint, scopes, parameters, authentication }: OAuth2, { to }: EgressPolicy): object {
+function tokenOf({ tokenEndpoint, scopes, parameters, authentication }: OAuth2, { to, tls }: EgressPolicy): object {
   const url = new URL(tokenEndpoint);
   const destination = to.find((each) => allowsToken(each, url))!;
   const [first] = portsOf(url.hostname, { ...destination, protocol: 'HTTP' });
-  return { endpoint: url.href, port: first!.port, scopes, parameters, authentication: authentication ?? 'basic' };
+  const subset = tls?.clientCertificate && SHOWN_SUBSET;
+  return {
+    endpoint: url.href,
+    port: first!.port,
+    ...(subset && { subset }),
+    scopes,
+    parameters,
+    authentication: authentication ?? 'basic',
+  };
 }
 
 type OAuth2 = NonNullable<SecretCredential['from']['oauth2']>;

@@ -49,7 +49,7 @@ import type { Notes } from './notes.ts';
 import type { PeerModes } from './peer-authentication.ts';
 import { packed, toDuration } from './proto.ts';
 import { adsSource } from './secrets.ts';
-import { showsSecret } from './shown-certificates.ts';
+import { type Lacked, showsSecret } from './shown-certificates.ts';
 import { throughAssignment, throughTransport } from './through.ts';
 import { applyAutoSni, applyUpstreamTls } from './tls-context.ts';
 
@@ -62,8 +62,8 @@ export interface ClusterSettings {
   readonly dnsLookupFamily: Cluster_DnsLookupFamily;
   /** Undefined where proxies have no identities. */
   readonly peers: PeerModes | undefined;
-  /** Client certificates of EgressPolicies that this proxy does not show, and why, as a clause. */
-  readonly lackedCertificates: ReadonlyMap<string, string>;
+  /** Client certificates of EgressPolicies that this proxy does not show. */
+  readonly lackedCertificates: ReadonlyMap<string, Lacked>;
 }
 
 /** One cluster's inputs. */
@@ -155,7 +155,7 @@ function nameOf({ service, port, subset, sniDnat }: Target): string {
 
 function refusalOf({ settings, service, port, rule, policy, sniDnat }: Target): Refusal | undefined {
   const lacked = rule && showsSecret(rule, policy.tls) ? settings.lackedCertificates.get(policy.tls!.credentialName!) : undefined;
-  if (lacked !== undefined) return { reason: `${service.hostname}:${port.number}: ${lacked}`, level: 'Error', origin: rule! };
+  if (lacked) return { ...lacked, reason: `${service.hostname}:${port.number}: ${lacked.reason}`, origin: rule! };
   const bound = bindingFor(service, settings.config)?.mode === 'enforce';
   return sniDnat ? undefined : upstreamRefusal(settings.proxyType, service, port, rule, policy, settings.peers === undefined, bound);
 }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { toBinary } from '@bufbuild/protobuf';
 import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts';
 import { selfSigned } from '../ca/certificates.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { policyDocuments } from '../policy/index.ts';
+import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { injectedSecrets } from '../xds/injected-secrets.ts';
 import { credentialRules } from '../xds/match/credentials.ts';
 import { refusalOf } from '../xds/match/metadata.ts';
@@ -309,7 +311,7 @@ test('a client certificate is the gateway’s alone, of its own Secret and hosts
   const secretsAt = (proxy: Partial<ProxyIdentity>) => translate(proxyOf(proxy), mesh).resources.secrets.map(({ name }) => name);
   const refusedAt = (proxy: Partial<ProxyIdentity>) => {
     const { clusters } = translate(proxyOf(proxy), mesh).resources;
-    return clusters.filter(({ name }) => name.includes('api.example')).map(({ metadata }) => refusalOf(metadata));
+    return clusters.filter(({ name }) => name.endsWith('|client_certificate|api.example')).map(({ metadata }) => refusalOf(metadata));
   };
   assert.ok(secretsAt(GATEWAY).includes('kubernetes-gateway://shop/own'));
   assert.ok(!secretsAt(GATEWAY).some((name) => name.includes('cacert')));
@@ -325,7 +327,50 @@ test('a client certificate is the gateway’s alone, of its own Secret and hosts
     for (const reason of refusedAt(other)) assert.match(String(reason), why);
     assert.ok(refusedAt(other).length > 0);
   }
-  assert.deepEqual(translate(proxyOf({ namespace: 'shop', labels: { app: 'web' } }), mesh).findings, []);
+  for (const quiet of [
+    { namespace: 'shop', labels: { app: 'web' } },
+    { ...GATEWAY, serviceAccount: 'default' },
+  ] as const)
+    assert.deepEqual(
+      translate(proxyOf(quiet), mesh).findings.filter(({ message }) => message.includes('certificate')),
+      [],
+    );
+  assert.match(
+    translate(proxyOf({ ...GATEWAY, injects: false }), mesh)
+      .findings.map(({ message }) => message)
+      .join(),
+    /this is an Envoy/,
+  );
+});
+
+test('routes that somebody else has at the gateway lead to the host without the certificate, and cannot name the way with it', () => {
+  const stray = (subset: string) => `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: own, namespace: evil }
+spec: { selector: { istio: egressgateway }, servers: [{ port: { number: 8080, name: http, protocol: HTTP }, hosts: [api.example] }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: own, namespace: evil }
+spec:
+  hosts: [api.example]
+  gateways: [evil/own]
+  http: [{ route: [{ destination: { host: api.example, port: { number: 80 }${subset} } }] }]
+---`;
+  const mesh = meshFromText(POD + shown('own', 'api.example') + stray(''));
+  const { routes, clusters } = translate(proxyOf(GATEWAY), mesh).resources;
+  const led = (port: string) => {
+    const actions = routes
+      .filter(({ name }) => name.includes(port))
+      .flatMap(({ virtualHosts }) => virtualHosts.flatMap((host) => host.routes));
+    return actions.map(({ action }) => action.case === 'route' && action.value.clusterSpecifier.value);
+  };
+  assert.deepEqual([led('20080'), led('8080')], [['outbound|80|client_certificate|api.example'], ['outbound|80||api.example']]);
+  const plain = clusters.find(({ name }) => name === 'outbound|80||api.example')!;
+  assert.ok(!Buffer.from(toBinary(ClusterSchema, plain)).includes('shop/own'));
+  const { findings } = snapshotFromText(POD + shown('own', 'api.example') + stray(', subset: client_certificate'));
+  assert.match(findings.map(({ message }) => message).join(), /"client_certificate" is no name of a subset/);
 });
 
 test('policies for one host show one certificate, and that of another namespace is not to be had', () => {

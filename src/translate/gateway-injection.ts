@@ -38,7 +38,7 @@ interface Rule {
   readonly name: string;
   readonly ports: number[];
   /** `port`: that by which the endpoint's host is declared. */
-  readonly token?: { readonly endpoint: string; readonly port?: number; readonly cluster?: string };
+  readonly token?: { readonly endpoint: string; readonly port?: number; readonly subset?: string; readonly cluster?: string };
 }
 
 function injectionOf(written: string, { port }: Server, refusal: string | undefined): GatewayInjection | undefined {
@@ -56,8 +56,8 @@ function injectionOf(written: string, { port }: Server, refusal: string | undefi
 /** The gateway asks for a token by the cluster of the endpoint's host, as calls of workloads leave for it. */
 function withCluster(rule: Rule): Rule {
   if (!rule.token) return rule;
-  const { port, ...token } = rule.token;
-  return { ...rule, token: { ...token, cluster: outboundClusterName(new URL(token.endpoint).hostname, port!) } };
+  const { port, subset, ...token } = rule.token;
+  return { ...rule, token: { ...token, cluster: outboundClusterName(new URL(token.endpoint).hostname, port!, subset) } };
 }
 
 function refusalOf(context: TranslateContext, gateway: Gateway): string | undefined {

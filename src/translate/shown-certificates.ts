@@ -14,25 +14,36 @@ export function showsSecret({ derivedFrom }: ResourceOf<'DestinationRule'>, tls:
  * By the names that DestinationRules have them by, the client certificates of EgressPolicies that a gateway does not show, and why, as a clause. That a Secret is
  * gone is among it, so that the connections in which its certificate was shown end with it. Of a sidecar, which never shows one, nothing.
  */
-export function lackedCertificates(context: TranslateContext): ReadonlyMap<string, string> {
+export function lackedCertificates(context: TranslateContext): ReadonlyMap<string, Lacked> {
   const { snapshot } = context.mesh;
   const rules = snapshot.list('DestinationRule');
   const shown = context.proxy.type === 'router' ? showing.get([rules], NO_INPUTS, () => shownNames(rules)) : [];
   if (shown.length === 0) return NONE_LACKED;
   const gateway = snapshot.list('Gateway').find(({ derivedFrom }) => derivedFrom?.kind === 'EgressPolicy');
-  const stranger = gateway && strangerAt(context, gateway);
-  const problem = (name: string) => stranger ?? shownCertificate(name, shownPlace(name), snapshot).problem;
+  if (!gateway) return NONE_LACKED;
+  const isOwn = isOwnGateway(context, gateway);
+  const stranger = strangerAt(context, gateway, isOwn);
   return new Map(
-    shown.flatMap((name) => [[name, problem(name)] as const]).filter((each): each is [string, string] => each[1] !== undefined),
+    shown.flatMap((name) => {
+      const reason = stranger ?? shownCertificate(name, shownPlace(name), snapshot).problem;
+      return reason === undefined ? [] : [[name, { reason, level: isOwn ? ('Error' as const) : undefined }]];
+    }),
   );
 }
 
-const NONE_LACKED: ReadonlyMap<string, string> = new Map();
+export interface Lacked {
+  /** As a clause. */
+  readonly reason: string;
+  /** Undefined of gateways that have nothing to do with it. */
+  readonly level: 'Error' | undefined;
+}
+
+const NONE_LACKED: ReadonlyMap<string, Lacked> = new Map();
 const showing = new Memo<readonly string[]>();
 
 function shownNames(rules: readonly ResourceOf<'DestinationRule'>[]): readonly string[] {
   const names = rules.flatMap((rule) => {
-    const settings = rule.spec.trafficPolicy?.portLevelSettings ?? [];
+    const settings = rule.spec.subsets.flatMap(({ trafficPolicy }) => trafficPolicy?.portLevelSettings ?? []);
     return settings.flatMap(({ tls }) => (showsSecret(rule, tls) ? [tls!.credentialName!] : []));
   });
   return [...new Set(names)];
@@ -44,8 +55,8 @@ function shownPlace(credentialName: string): { readonly namespace: string; reado
   return { namespace, name };
 }
 
-function strangerAt(context: TranslateContext, gateway: ResourceOf<'Gateway'>): string | undefined {
+function strangerAt(context: TranslateContext, gateway: ResourceOf<'Gateway'>, isOwn: boolean): string | undefined {
   const who = `the egress gateway in ${gateway.metadata.namespace} alone shows the client certificate of an EgressPolicy`;
   if (context.proxy.injects === false) return `${who}, on the embedded engine, and this is an Envoy: calls are refused (503 UH).`;
-  return isOwnGateway(context, gateway) ? undefined : `${who}, by its service account: calls are refused (503 UH).`;
+  return isOwn ? undefined : `${who}, by its service account: calls are refused (503 UH).`;
 }

@@ -275,11 +275,8 @@ test('who declares the host, or that of the token endpoint, for the gateway alon
   await until(async () => (await world.call('/v1')).status === 200);
   for (const host of ['api.localhost', 'auth.localhost']) {
     world.write(own(world.port) + stolen(host, world.port, evil.port));
-    const { text } = await until(async () => {
-      const answer = await world.call('/v1');
-      return answer.status !== 200 && answer;
-    });
-    assert.match(text, new RegExp(`^sallyport: refused: .*ServiceEntry evil/steal-${host.split('.')[0]} says where it is\n$`));
+    const said = new RegExp(`^sallyport: refused: .*ServiceEntry evil/steal-${host.split('.')[0]} says where it is\\n$`);
+    await until(async () => said.test((await world.call('/v1')).text));
     // Also of the calls made while the change was taken over.
     assert.equal(evil.requests.length, 0);
     world.write(own(world.port));

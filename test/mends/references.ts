@@ -51,7 +51,7 @@ const KEYED = ', credentials: [{bearer: true, from: {secret: {name: api, key: to
 const SIGNED =
   ', credentials: [{sigv4: {region: eu-west-1, service: s3}, from: {secret: {name: api, keys: {accessKeyId: id, secretAccessKey: key}}}}]';
 const LACKED = / > istio-system\/\S+ none > answered 503$/;
-const PAID = / > istio-system\/\S+ outbound\|80\|\|www\.example\.com > reaches www\.example\.com:443 in /;
+const PAID = / > istio-system\/\S+ outbound\|80\|(?:client_certificate)?\|www\.example\.com > reaches www\.example\.com:443 in /;
 
 export const REFERENCE_MENDS: readonly Mend[] = [
   {
