@@ -4,7 +4,6 @@ import { messageOf, SallyportError } from '../lib/errors.ts';
 import { productVersion } from '../lib/version.ts';
 import { API, type Asking, type Context, type LongRoute, openEvents, ROUTES, type Route } from './api.ts';
 import { wholeMesh } from './cut.ts';
-import { MOST_STREAMS } from './events.ts';
 import { openApi } from './openapi.ts';
 import { HEADERS, problemOf, refuse, sendJson } from './replies.ts';
 
@@ -41,9 +40,11 @@ export async function answer(context: Context, url: URL, request: IncomingMessag
   };
   if (route.kind === 'plain') sendJson(response, 200, await route.handle(context, asking));
   else if (route.kind === 'long') await answerLong(route, context, asking, response);
-  else if (context.events.count >= MOST_STREAMS)
-    refuse(response, 503, 'busy', `${MOST_STREAMS} consoles are open already, which is as many as may`);
-  else openEvents(context, asking, request, response);
+  else {
+    const refusal = context.events.refusal(context.guest);
+    if (refusal === undefined) openEvents(context, asking, request, response);
+    else refuse(response, 503, 'busy', refusal);
+  }
 }
 
 /** Rejects with `usage`, `too-large`. */

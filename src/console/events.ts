@@ -14,7 +14,9 @@ import type { Visitor } from './visitors.ts';
 
 /** A reader that is behind by more characters than this loses calls, and is told how many. */
 const MOST_BEHIND = 1024 * 1024;
-export const MOST_STREAMS = 128;
+const MOST_STREAMS = 128;
+/** Of one person, where people are told apart: nobody keeps the others out. */
+const MOST_OF_ONE = 16;
 /** Proxies between, and the client itself, take silence for an end. */
 const HEARTBEAT_MS = 15_000;
 /** Of calls that come together (some 200 ms) so many are told, those that went wrong first: nobody reads more, and a hundred readers would keep the thread busy. */
@@ -48,8 +50,11 @@ export class Events {
     this.#options = options;
   }
 
-  get count(): number {
-    return this.#streams.size;
+  /** Why no other stream may be opened; undefined if one may. */
+  refusal(guest: Visitor | undefined): string | undefined {
+    const own = guest ? [...this.#streams].filter((stream) => stream.guest?.name === guest.name).length : 0;
+    if (own >= MOST_OF_ONE) return `${MOST_OF_ONE} consoles of ${guest?.name} are open already, which is as many as one may have`;
+    return this.#streams.size >= MOST_STREAMS ? `${MOST_STREAMS} consoles are open already, which is as many as may` : undefined;
   }
 
   /** There is news. */

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readShown } from './read.ts';
 import { startConsole } from './server.ts';
+import { EVERYTHING } from './sight.ts';
 import { type TestConsole, testConsole } from './testing.ts';
+import { Visitors } from './visitors.ts';
 
 const SECRET = `apiVersion: v1
 kind: ConfigMap
@@ -184,4 +186,18 @@ test('the console is for this machine alone', async () => {
   const enter = () => undefined;
   for (const address of ['0.0.0.0', '::', '10.0.0.1'])
     await assert.rejects(startConsole({ at: { address, port: 0 }, shown, enter }), { code: 'usage', message: /loopback/ });
+});
+
+test('one person does not keep the others from looking', async (t) => {
+  const visitors = new Visitors({ know: async (token) => ({ name: token.revealText(), sight: EVERYTHING }) });
+  const shown = await readShown([join(import.meta.dirname, '../../examples/egress-http')], {}, async () => undefined);
+  const console = await testConsole(t, shown, undefined, visitors);
+  const opened = async (token: string) => {
+    const answer = await console.open('/api/v1/events', { headers: { authorization: `Bearer ${token}` } });
+    t.after(() => answer.destroy());
+    return answer.statusCode;
+  };
+  for (let i = 0; i < 16; i++) assert.equal(await opened('alice'), 200);
+  assert.equal(await opened('alice'), 503);
+  assert.equal(await opened('bob'), 200);
 });

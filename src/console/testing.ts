@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startConsole } from './server.ts';
 import type { Shown } from './subject.ts';
+import type { Visitors } from './visitors.ts';
 
 export interface Answered {
   readonly status: number;
@@ -69,13 +70,15 @@ export class TestConsole {
 /** Pages that stand for those of the build. */
 const PAGES = fileURLToPath(new URL('../../ui', import.meta.url));
 
-export async function testConsole(t: TestContext, shown: Shown, pages = PAGES): Promise<TestConsole> {
+/** @param visitors people who are told apart */
+export async function testConsole(t: TestContext, shown: Shown, pages = PAGES, visitors?: Visitors): Promise<TestConsole> {
   const addresses: string[] = [];
   const served = await startConsole({
     at: { address: '127.0.0.1', port: 0 },
     shown,
     enter: (address) => void addresses.push(address),
     pages,
+    ...(visitors && { visitors }),
   });
   t.after(() => served.close());
   return new TestConsole(served.port, addresses, served.changed);
