@@ -177,6 +177,8 @@ test('of several controllers each hears of the proxies of all, while somebody wa
   assert.equal(await called(port, 'since.example.com', '/'), 404);
   await ended('since.example.com');
   await there.control.close(0);
+  // Calls wait for no controller.
+  assert.equal(await called(port, 'after.example.com', '/'), 404);
   await until(async () => flowsHere.reach().unheard === 1);
   end();
   // Of a Service without the other one nothing is missing.

@@ -136,12 +136,16 @@ function addToChain({ filters }: FilterChain, told: ToldUnwatched): void {
 }
 
 function tellingManager(manager: HttpConnectionManager, told: ToldUnwatched): HttpConnectionManager {
+  const { DownstreamStart, DownstreamEnd } = AccessLogType;
+  if (told === 'wrong') {
+    // Without beginnings, for which Envoy would look at all of its logs once more with each request.
+    manager.accessLog.push(flowLog(allOf(ofType(DownstreamEnd), anyOf(mayBeWrong(), whileWatched()))));
+    return manager;
+  }
   manager.accessLogOptions ??= create(HttpConnectionManager_HcmAccessLogOptionsSchema);
   const options = manager.accessLogOptions;
   const tellsBeginnings = options.flushAccessLogOnNewRequest || manager.flushAccessLogOnNewRequest;
-  const { DownstreamStart, DownstreamEnd } = AccessLogType;
-  const end = told === 'all' ? ofType(DownstreamEnd) : allOf(ofType(DownstreamEnd), anyOf(mayBeWrong(), whileWatched()));
-  addLog(manager, options, tellsBeginnings, DownstreamStart, end);
+  addLog(manager, options, tellsBeginnings, DownstreamStart, DownstreamEnd);
   options.flushAccessLogOnNewRequest = true;
   manager.flushAccessLogOnNewRequest = false;
   return manager;
@@ -152,7 +156,7 @@ function tellingProxy(proxy: TcpProxy): TcpProxy {
   const options = proxy.accessLogOptions;
   const tellsBeginnings = options.flushAccessLogOnConnected || proxy.flushAccessLogOnConnected;
   const { TcpUpstreamConnected, TcpConnectionEnd } = AccessLogType;
-  addLog(proxy, options, tellsBeginnings, TcpUpstreamConnected, ofType(TcpConnectionEnd));
+  addLog(proxy, options, tellsBeginnings, TcpUpstreamConnected, TcpConnectionEnd);
   options.flushAccessLogOnConnected = true;
   proxy.flushAccessLogOnConnected = false;
   return proxy;
@@ -166,10 +170,10 @@ function addLog(
   options: Interval,
   tellsBeginnings: boolean,
   begin: AccessLogType,
-  end: AccessLogFilter,
+  end: AccessLogType,
 ): void {
   if (!tellsBeginnings) for (const log of filter.accessLog) log.filter = without(begin, log.filter);
-  filter.accessLog.push(flowLog(anyOf(end, allOf(ofType(begin), whileWatched()))));
+  filter.accessLog.push(flowLog(anyOf(ofType(end), allOf(ofType(begin), whileWatched()))));
   if (filter.accessLogFlushInterval) options.accessLogFlushInterval ??= filter.accessLogFlushInterval;
   delete filter.accessLogFlushInterval;
 }
