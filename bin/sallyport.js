@@ -7,6 +7,7 @@ import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ownCacheFolder } from './compile-cache.js';
+import { compiled } from './compiled.js';
 
 const NEEDED = 24;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -19,8 +20,9 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
   if (inUse !== undefined) process.env.NODE_COMPILE_CACHE ??= inUse;
   const load = (file) => import(pathToFileURL(join(root, file)).href);
   const fromBuild = buildIsCurrent();
-  (await load(fromBuild ? 'dist/quick-resolve.js' : 'src/lib/quick-resolve.ts')).quickenResolution();
-  const { main } = await load(fromBuild ? 'dist/main.js' : 'src/cli/main.ts');
+  const ofCommand = fromBuild && process.argv[2] === 'proxy' ? compiled(join(root, 'dist/proxy.cjs')) : undefined;
+  if (!ofCommand) (await load(fromBuild ? 'dist/quick-resolve.js' : 'src/lib/quick-resolve.ts')).quickenResolution();
+  const { main } = ofCommand ?? (await load(fromBuild ? 'dist/main.js' : 'src/cli/main.ts'));
   await main(process.argv.slice(2));
 } else {
   const node = pinnedNode();

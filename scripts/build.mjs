@@ -1,5 +1,6 @@
 // Builds dist/: the command line, its threads, the console's pages and the manual as a few files, with the libraries that are no `dependencies` in them. It starts in two
 // thirds of the time of the sources. Runs from npm's `prepare`. With an argument it builds into that folder.
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -41,6 +42,23 @@ await esbuild.build({
 await esbuild.build({ ...common, entryPoints: { 'sandbox-helper': join(root, 'src/sandbox/inside.ts') }, outdir: folder });
 // One small file, which is copied onto the nodes of a cluster and starts for each pod there.
 await esbuild.build({ ...common, entryPoints: { 'cni-plugin': join(root, 'src/kube/cni/plugin.ts') }, outdir: folder });
+
+// The command that starts in front of traffic, and the code that V8 makes of it in a start.
+const proxy = join(folder, 'proxy.cjs');
+await esbuild.build({
+  ...common,
+  format: 'cjs',
+  entryPoints: [join(root, 'src/cli/proxy-main.ts')],
+  outfile: proxy,
+  define: { 'import.meta.url': 'sallyportUrl' },
+  banner: { js: "const sallyportUrl = require('node:url').pathToFileURL(require.resolve('./proxy.cjs')).href;" },
+});
+try {
+  execFileSync(process.execPath, [join(root, 'scripts/compile.mjs'), proxy], { stdio: 'pipe', timeout: 60_000, killSignal: 'SIGKILL' });
+} catch (error) {
+  // It starts without, only later.
+  console.warn(`build: the start of sallyport proxy is not compiled: ${error.stderr || error.message}`);
+}
 
 await buildPages(join(folder, 'ui'));
 

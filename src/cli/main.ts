@@ -1,15 +1,13 @@
 /** The command line: one file a command, loaded when it is asked for. */
 
-import { Command, CommanderError, Help } from 'commander';
-import { codeOf } from '../lib/errors.ts';
+import { Command } from 'commander';
 import { table } from '../lib/table.ts';
 import { productVersion } from '../lib/version.ts';
 import { EXAMPLES } from '../report/command-examples.ts';
-import { describeFailure, EXIT } from './exit.ts';
-import { print, printError } from './print.ts';
+import { print } from './print.ts';
+import { type Commands, commandIn, DESCRIPTION, runProgram } from './program.ts';
 
-/** By name. `after` is what stands after `--`: the command that `run` runs. */
-const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Command>>> = table({
+const COMMANDS: Commands = table({
   up: async () => (await import('./up.ts')).upCommand(),
   run: async (after) => (await import('./run.ts')).runCommand(after),
   ui: async () => (await import('./ui.ts')).uiCommand(),
@@ -46,21 +44,9 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
 });
 
 /** A command by its name, with what all have in their help. */
-export async function commandOf(name: string, after: readonly string[]): Promise<Command> {
-  const command = await COMMANDS[name]!(after);
-  const examples = EXAMPLES[name] ?? [];
-  if (examples.length > 0) command.addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ ${line}\n`).join('')}`.trimEnd());
-  // That nothing is the default needs no words.
-  for (const one of [command, ...command.commands])
-    one.configureHelp({
-      optionDescription: (option) => new Help().optionDescription(option).replace(/ \(default: (?:\[\]|\{\}|false)\)$/, ''),
-    });
-  return command;
-}
+export const commandOf = (name: string, after: readonly string[]): Promise<Command> => commandIn(COMMANDS, name, after);
 
 export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS);
-
-const DESCRIPTION = "An egress gateway and service mesh that speaks Istio's API.";
 
 /** The manual's pages, by the names of their files. */
 export async function manualPages(): Promise<ReadonlyMap<string, string>> {
@@ -70,36 +56,4 @@ export async function manualPages(): Promise<ReadonlyMap<string, string>> {
 }
 
 /** Runs a command line (without the program's name) and sets the process's exit code. */
-export async function main(argv: readonly string[]): Promise<void> {
-  process.stdout.on('error', leaveWithTheReader);
-  // What nobody reads any more is not said; nothing else changes.
-  process.stderr.on('error', () => undefined);
-  const dashes = argv.indexOf('--');
-  const own = dashes < 0 ? argv : argv.slice(0, dashes);
-  const program = new Command('sallyport')
-    .description(DESCRIPTION)
-    .version(productVersion(), '-V, --version')
-    .enablePositionalOptions()
-    .showHelpAfterError('(add --help for what there is)');
-  const after = dashes < 0 ? [] : argv.slice(dashes + 1);
-  const asked = own.find((word) => Object.hasOwn(COMMANDS, word));
-  for (const name of asked ? [asked] : Object.keys(COMMANDS)) program.addCommand(await commandOf(name, after));
-  for (const command of [program, ...program.commands]) command.exitOverride();
-  try {
-    await program.parseAsync(own, { from: 'user' });
-  } catch (error) {
-    if (error instanceof CommanderError) {
-      process.exitCode = error.exitCode === 0 ? EXIT.fine : EXIT.usage;
-      return;
-    }
-    const { code, text } = describeFailure(error);
-    printError(`${text}\n`);
-    process.exitCode = code;
-  }
-}
-
-/** Whoever read the output has seen enough, as `head` does. */
-function leaveWithTheReader(error: Error): void {
-  if (codeOf(error) !== 'EPIPE') throw error;
-  process.exit(EXIT.fine);
-}
+export const main = (argv: readonly string[]): Promise<void> => runProgram(argv, COMMANDS);
