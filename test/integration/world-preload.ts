@@ -5,6 +5,7 @@
 import fs from 'node:fs';
 import module from 'node:module';
 import net from 'node:net';
+import { openByNodeSockets } from '../support/node-sockets.ts';
 
 interface World {
   /** In place of 127.0.0.1. */
@@ -21,6 +22,7 @@ type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 type Options = Record<string, unknown>;
 const normalize = (net as unknown as { _normalizeArgs(args: unknown[]): [Options, (() => void) | null] })._normalizeArgs;
 
+openByNodeSockets();
 const connect = net.Socket.prototype.connect as AnyFunction;
 net.Socket.prototype.connect = function patched(this: net.Socket, ...args: unknown[]) {
   const [options, callback] = normalize(Array.isArray(args[0]) ? (args[0] as unknown[]) : args);

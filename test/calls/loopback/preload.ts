@@ -6,6 +6,7 @@
 import fs from 'node:fs';
 import module from 'node:module';
 import net from 'node:net';
+import { openByNodeSockets } from '../../support/node-sockets.ts';
 import { type Address, AddressMap, CAPTURE_PORT, podNumber } from './addresses.ts';
 import { ORIGINAL_DESTINATION } from './original-dst.ts';
 import { BLACKHOLE_IP, PODS, podsOf, SERVICES } from './topology.ts';
@@ -50,6 +51,7 @@ function throughService({ ip, port }: Address): Address | 'refused' {
 
 // --- what the process dials ---
 
+openByNodeSockets();
 const connect = net.Socket.prototype.connect as (this: net.Socket, ...args: unknown[]) => net.Socket;
 net.Socket.prototype.connect = function patched(this: net.Socket, ...args: unknown[]) {
   const [options, callback] = (
