@@ -183,7 +183,7 @@ export async function beside({ report, repeats, seconds }: Bench, started: Start
 }
 
 /** Milliseconds after which a process counts as idle. */
-const SETTLED = 7000;
+const SETTLED = 40_000;
 
 /** In processes of their own, so that what other scenarios left in a heap does not count. */
 export async function memory({ folder, contestants, repeats, report }: Bench): Promise<void> {

@@ -9,6 +9,11 @@ import { runInNewContext } from 'node:vm';
 const STARTED = 1000;
 /** Milliseconds between two looks. */
 const PERIOD = 3000;
+/**
+ * Periods without work before a collection: one after a start, and then more, as a collection takes compiled code with it (what it knows objects by is gone with
+ * them), which traffic after a short pause would pay for.
+ */
+const PAUSE = { first: 1, later: 10 };
 /** A thread that worked for less than this many milliseconds of a period is idle: its timers alone take about one. */
 const IDLE = 10;
 /** A collection takes some 50 ms: bytes that the heap must have grown by for one to be worth it. */
@@ -28,19 +33,21 @@ export class IdleMemory {
   readonly #heap: Heap;
   #active: number;
   #settled = 0;
+  #idlePeriods = 0;
 
   constructor(heap: Heap) {
     this.#heap = heap;
     this.#active = heap.activeMs();
   }
 
-  /** To be called once a period: collects if the thread was idle and it is worth it. */
+  /** To be called once a period: collects if the thread has been idle for long enough and it is worth it. */
   look(): void {
     const active = this.#heap.activeMs();
-    const idle = active - this.#active < IDLE;
+    this.#idlePeriods = active - this.#active < IDLE ? this.#idlePeriods + 1 : 0;
     this.#active = active;
+    if (this.#idlePeriods < (this.#settled === 0 ? PAUSE.first : PAUSE.later)) return;
     const worth = this.#settled < LARGE ? WORTH : this.#settled;
-    if (!idle || this.#heap.size() - this.#settled < worth) return;
+    if (this.#heap.size() - this.#settled < worth) return;
     this.#heap.collect();
     this.#settled = this.#heap.size();
     this.#active = this.#heap.activeMs();
