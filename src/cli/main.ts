@@ -1,6 +1,6 @@
 /** The command line: one file a command, loaded when it is asked for. */
 
-import { Command, CommanderError, Help } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { codeOf } from '../lib/errors.ts';
 import { table } from '../lib/table.ts';
 import { productVersion } from '../lib/version.ts';
@@ -42,8 +42,30 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
     (await import('./completion.ts')).completionCommand(() => Promise.all(Object.values(COMMANDS).map((load) => load([])))),
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
   'proxy-status': async () => (await import('./proxy-status.ts')).proxyStatusCommand(),
-  version: async () => new Command('version').description('Print the version.').action(() => print(`${productVersion()}\n`)),
+  version: async () =>
+    new Command('version')
+      .summary('print the version')
+      .description('Prints the version.')
+      .action(() => print(`${productVersion()}\n`)),
 });
+
+/** Under which heading `sallyport --help` lists what. */
+const GROUPS: readonly (readonly [heading: string, names: readonly string[]])[] = [
+  ['Run on this machine:', ['up', 'run', 'flows', 'grant', 'ui', 'demo']],
+  ['Ask before anything runs:', ['analyze', 'explain', 'verify', 'diff', 'describe', 'migrate']],
+  ['Write resources:', ['allow', 'learn', 'convert', 'netpol', 'inject', 'schema']],
+  [
+    'Proxies and control plane:',
+    ['controller', 'proxy', 'proxy-status', 'proxy-config', 'agent', 'bootstrap', 'token', 'wait', 'capture', 'cni'],
+  ],
+  ['And:', ['audit', 'lsp', 'completion', 'version']],
+];
+
+/** Every command, as the help lists them. */
+export async function listedCommands(after: readonly string[]): Promise<Command[]> {
+  const listed = GROUPS.flatMap(([heading, names]) => names.map((name) => ({ heading, name })));
+  return Promise.all(listed.map(async ({ heading, name }) => (await commandOf(name, after)).helpGroup(heading)));
+}
 
 /** A command by its name, with what all have in their help. */
 export async function commandOf(name: string, after: readonly string[]): Promise<Command> {
@@ -51,11 +73,15 @@ export async function commandOf(name: string, after: readonly string[]): Promise
   const examples = EXAMPLES[name] ?? [];
   if (examples.length > 0) command.addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ ${line}\n`).join('')}`.trimEnd());
   // That nothing is the default needs no words.
-  for (const one of [command, ...command.commands])
-    one.configureHelp({
-      optionDescription: (option) => new Help().optionDescription(option).replace(/ \(default: (?:\[\]|\{\}|false)\)$/, ''),
-    });
+  const optionDescription = (option: Option) => new Help().optionDescription(option).replace(/ \(default: (?:\[\]|\{\}|false)\)$/, '');
+  for (const one of [command, ...command.commands]) one.configureHelp({ optionDescription }).showHelpAfterError(hintOf(name, after));
   return command;
+}
+
+/** What is said below an error of usage. */
+function hintOf(name: string, after: readonly string[]): string {
+  if (name === 'run' && after.length === 0) return '(what to run stands after --: sallyport run --allow HOST -- CMD)';
+  return '(add --help for what there is)';
 }
 
 export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS);
@@ -80,10 +106,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description(DESCRIPTION)
     .version(productVersion(), '-V, --version')
     .enablePositionalOptions()
+    .addHelpCommand(new Command('help').argument('[command]').summary('the same as COMMAND --help').helpGroup('And:'))
     .showHelpAfterError('(add --help for what there is)');
   const after = dashes < 0 ? [] : argv.slice(dashes + 1);
   const asked = own.find((word) => Object.hasOwn(COMMANDS, word));
-  for (const name of asked ? [asked] : Object.keys(COMMANDS)) program.addCommand(await commandOf(name, after));
+  for (const command of asked ? [await commandOf(asked, after)] : await listedCommands(after)) program.addCommand(command);
   for (const command of [program, ...program.commands]) command.exitOverride();
   try {
     await program.parseAsync(own, { from: 'user' });

@@ -14,7 +14,7 @@ import { reopenLogsOnSignal } from '../control/serve.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { checkWritable, type Place } from '../lib/output-file.ts';
-import type { SocketAddress } from '../lib/socket-address.ts';
+import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
 import { type Allowed, parseAllowed } from '../policy/allow.ts';
 import { addAuditOptions, auditing } from './audit-options.ts';
 import { EXIT } from './exit.ts';
@@ -148,7 +148,16 @@ async function allowedBy(options: RunOptions): Promise<{ readonly allowed: reado
   sayUnfollowed(options);
   if (via) keepFromProxy(via, allowed, options.allowLocal);
   for (const line of ended) say(line);
+  if (!options.cooperative) for (const { host, ports } of options.allow) if (isOwnMachine(host)) say(ownMachineText(host, ports[0]!.port));
   return { allowed, via };
+}
+
+function isOwnMachine(host: string): boolean {
+  return host === 'localhost' || isLoopbackAddress(host);
+}
+
+function ownMachineText(host: string, port: number): string {
+  return `--allow ${host}: within the run ${host} is the command's own; a service of this machine is reached by --allow-local ${port}`;
 }
 
 /** What reads them is loaded only where there are any. */

@@ -23,7 +23,7 @@ test('a refuted statement names who, what and how, with a call; as a finding it 
   const text = verdictsText(verdicts, plain);
   assert.match(
     text,
-    /^REFUTED \(captured, \d+ cells\): .*\n {2}default\/cart: a call to www\.example\.com:80 .* \[ServiceEntry default\/www.*\]\n {6}e\.g\. /,
+    /^REFUTED \(captured, \d+ calls tried\): .*\n {2}default\/cart: a call to www\.example\.com:80 .* \[ServiceEntry default\/www.*\]\n {6}e\.g\. /,
   );
   const { findings, describe } = verdictsReview(verdicts);
   const [refuted] = findings;
