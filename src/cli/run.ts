@@ -88,6 +88,7 @@ export function runCommand(words: readonly string[]): Command {
 
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
   const { allowed, via } = await allowedBy(options);
+  await sayUnset(allowed);
   const reportPlace = placeOf('--report', options.report);
   const policyPlace = placeOf('--learn-policy', options.learnPolicy);
   const [{ runContained }, { foldersToKeep, outsidePrograms, pathOutside }, { callerOf }, { flowCallers }] = await Promise.all([
@@ -158,6 +159,17 @@ function isOwnMachine(host: string): boolean {
 
 function ownMachineText(host: string, port: number): string {
   return `--allow ${host}: within the run ${host} is the command's own; a service of this machine is reached by --allow-local ${port}`;
+}
+
+/** Of credentials whose variable is missing: without a word only the first call would tell. */
+async function sayUnset(allowed: readonly Allowed[]): Promise<void> {
+  const injected = allowed.filter(({ injections }) => injections !== undefined);
+  if (injected.length === 0) return;
+  const { heldBy } = await import('../policy/injection.ts');
+  for (const { host, injections = [] } of injected) {
+    const unset = injections.flatMap(({ from }) => heldBy(from).variables).filter((name) => process.env[name] === undefined);
+    for (const name of new Set(unset)) say(`${host}: the variable ${name} is not set, so calls that need its credential are refused (503)`);
+  }
 }
 
 /** What reads them is loaded only where there are any. */
