@@ -40,7 +40,7 @@ function triedText(adversary: AdversaryVerdict['adversary'], cells: number): str
 }
 
 function openingText({ workloads, how }: Opening): string {
-  return `${few(workloads)} ${how}`;
+  return `${few(workloads)} ${workloads.length > 1 ? how.replace(/^connects/, 'connect') : how}`;
 }
 
 function groupText({ workloads, destinations, way, origins }: CounterexampleGroup): string {
