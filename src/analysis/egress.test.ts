@@ -420,6 +420,21 @@ test('what is served by one VirtualService with a misspelt gateway and no TLS mo
   assert.match(mode!.message, /SIMPLE/);
 });
 
+test('of a Gateway or VirtualService with a misspelt field nothing is said of what it would serve', () => {
+  const { number, name } = HTTP;
+  const misspeltPort = gateway([HOST], { port: { number, name, protocl: 'HTTP' } });
+  assert.deepEqual(codesOf(join(external(), misspeltPort, routes([onMesh, atGateway()]))), ['IST0106', 'SP0008']);
+  const misspeltHosts = istio(
+    'Gateway',
+    'egress',
+    { selector: { istio: 'egressgateway' }, servers: [{ port: HTTP, host: [HOST] }] },
+    'istio-system',
+  );
+  assert.ok(!codesOf(join(external(), misspeltHosts, routes([onMesh, atGateway()]))).some((code) => ['SP1017', 'IST0132'].includes(code)));
+  const misspeltMatch = { matches: [{ gateways: AT_GATEWAY, port: 80 }], route: to(HOST, 80) };
+  assert.ok(!codesOf(join(external(), gateway(), routes([onMesh, misspeltMatch], { gateways: ['mesh'] }))).includes('SP1017'));
+});
+
 test('right configurations give no finding', { skip: seeds('http-egress') }, () => {
   assert.deepEqual(findingsOf(seed('http-egress')), []);
   assert.deepEqual(findingsOf(`${seed('redis-1-serviceentry')}\n---\n${seed('redis-3-egress')}`), []);

@@ -23,8 +23,9 @@ interface AnalyzeOptions extends AnalyzedOptions {
 
 export function analyzeCommand(version: () => string): Command {
   const command = new Command('analyze')
+    .summary('what is wrong with a configuration, and what mends it')
     .description(
-      'Find what is wrong with a configuration: files, folders, or - for stdin; with --kube a cluster, or one with the files laid over it.',
+      'Finds what is wrong with a configuration: files, folders, or - for stdin; with --kube a cluster, or one with the files laid over it.',
     )
     .argument('[path...]')
     .option(...NAMESPACE_OPTION)

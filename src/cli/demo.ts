@@ -1,12 +1,13 @@
 /** `sallyport demo`: the examples, run and called, each outcome held against what the example states. */
 import { Command } from 'commander';
+import type { ControlEvent } from '../control/report.ts';
 import type { DemoHost } from '../demo/run.ts';
 import { demoVerdict, exampleText } from '../demo/table.ts';
 import { messageOf } from '../lib/errors.ts';
 import { paintFor } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { print } from './print.ts';
-import { engineHost, say, sayOrEnd } from './say.ts';
+import { engineHost, say, sayEvent } from './say.ts';
 
 interface DemoOptions {
   readonly examples?: string;
@@ -33,12 +34,18 @@ export function demoCommand(): Command {
       }
       const started = performance.now();
       const paint = paintFor(process.stdout);
-      const mesh = { ...engineHost, tell: sayOrEnd((error) => say(messageOf(error))) };
+      const mesh = { ...engineHost, tell };
       const shown = (...example: Shown) => print(exampleText(...example, paint));
       const result = await runDemo(names, options.examples, { mesh, shown });
       print(demoVerdict(result, (performance.now() - started) / 1000, paint));
       process.exitCode = result.differing === 0 ? EXIT.fine : EXIT.findings;
     });
+}
+
+/** That another example is in force goes without saying: its calls show it. */
+function tell(event: ControlEvent): void {
+  if (event.kind === 'ended') say(messageOf(event.error));
+  else if (event.kind !== 'in-force') sayEvent(event);
 }
 
 type Shown = Parameters<DemoHost['shown']>;

@@ -20,7 +20,7 @@ export function describeCommand(): Command {
     .summary('what applies to a workload or a host')
     .description('SUBJECT is workload NAMESPACE/NAME, or host HOST (a Service by its full name).')
     .argument('<subject>', 'workload or host')
-    .argument('<name>')
+    .argument('<name>', 'NAMESPACE/NAME of the workload, or the host')
     .option('-f, --file <path>', 'files and folders with the configuration (repeatable)', repeatable, []);
   return addSourceOptions(command)
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')

@@ -26,8 +26,8 @@ export function diffCommand(): Command {
       'Compares what workloads can reach under OLD and under NEW. Either is a path, or git:REV[:PATH] for a revision of this repository. ' +
         'With --kube and one of these, what it would change in the cluster if it were applied.',
     )
-    .argument('<old>')
-    .argument('[new]')
+    .argument('<old>', 'path, or git:REV[:PATH]')
+    .argument('[new]', 'the same; none with --kube')
     .option(
       '--fail-on <change>',
       'exit with 1 when access widens or is protected less, or on any change',

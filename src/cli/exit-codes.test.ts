@@ -163,7 +163,7 @@ test('verify ends with 0 where all is proved', () => {
     ['verify'],
   );
   assert.deepEqual(codes(answers), [0, 1, 1, 1, 2, 3, 2], JSON.stringify(answers));
-  assert.match(answers[0]!.out, /^PROVED \(captured, \d+ cells\)/);
+  assert.match(answers[0]!.out, /^PROVED \(captured, \d+ calls tried\)/);
   assert.match(answers[1]!.out, /^REFUTED /);
   assert.match(answers[3]!.out, /^UNDECIDED /);
 });

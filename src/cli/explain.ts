@@ -70,8 +70,12 @@ function explained(reader: Reader, target: CallTarget, options: ExplainOptions):
   return explainDumps(configDump, target, options, Date.now());
 }
 
+const METHOD = /^[A-Z][A-Z-]*$/i;
+
 function targetOf(words: readonly string[], { header, sni, httpVersion }: ExplainOptions): CallTarget {
-  const [first, second] = words;
+  const [first, second, third] = words;
+  if (third !== undefined || (second !== undefined && !METHOD.test(first!)))
+    throw new SallyportError('usage', `"${words.join(' ')}" is no call: write [METHOD] URL, and name files with -f PATH`);
   const [method, url] = second === undefined ? ['GET', first!] : [first!, second];
   try {
     return parseTarget(url, { method, headers: header, serverName: sni, httpVersion });

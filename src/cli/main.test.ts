@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EXAMPLES } from '../report/command-examples.ts';
-import { COMMAND_NAMES, commandOf } from './main.ts';
+import { COMMAND_NAMES, commandOf, listedCommands } from './main.ts';
 
 test('help has examples that the command takes, and says of no option that nothing is its default', async () => {
   assert.deepEqual(Object.keys(EXAMPLES).sort(), COMMAND_NAMES.filter((name) => name !== 'version').sort());
@@ -21,6 +21,28 @@ test('help has examples that the command takes, and says of no option that nothi
       assert.equal(taken.length, 1, line);
     }
   }
+});
+
+test('the help lists every command once, under a heading', async () => {
+  const listed = await listedCommands([]);
+  assert.deepEqual(listed.map((command) => command.name()).sort(), [...COMMAND_NAMES].sort());
+  for (const command of listed) {
+    assert.notEqual(command.helpGroup(), '');
+    assert.match(command.summary(), /^(?:[a-z]|Istio|JSON)/, command.name());
+    assert.doesNotMatch(command.summary(), /\.$/, command.name());
+  }
+});
+
+test('an error of usage says where what to run, files and revisions stand', async () => {
+  const said = async (name: string, words: string[]) => {
+    let text = '';
+    const command = (await commandOf(name, [])).exitOverride().configureOutput({ writeErr: (part) => (text += part) });
+    await command.parseAsync(words, { from: 'user' }).catch((error: Error) => (text += error.message));
+    return text;
+  };
+  assert.match(await said('run', ['curl', '-sS', 'http://www.example.com/']), /what to run stands after --/);
+  assert.match(await said('describe', ['host', 'www.example.com', 'mesh/']), /--help/);
+  assert.match(await said('explain', ['http://www.example.com/', 'mesh/']), /name files with -f PATH/);
 });
 
 test('describe without files is wrong usage, not an answer', async () => {

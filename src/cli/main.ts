@@ -40,8 +40,30 @@ const COMMANDS: Commands = table({
     (await import('./completion.ts')).completionCommand(() => Promise.all(Object.values(COMMANDS).map((load) => load([])))),
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
   'proxy-status': async () => (await import('./proxy-status.ts')).proxyStatusCommand(),
-  version: async () => new Command('version').description('Print the version.').action(() => print(`${productVersion()}\n`)),
+  version: async () =>
+    new Command('version')
+      .summary('print the version')
+      .description('Prints the version.')
+      .action(() => print(`${productVersion()}\n`)),
 });
+
+/** Under which heading `sallyport --help` lists what. */
+const GROUPS: readonly (readonly [heading: string, names: readonly string[]])[] = [
+  ['Run on this machine:', ['up', 'run', 'flows', 'grant', 'ui', 'demo']],
+  ['Ask before anything runs:', ['analyze', 'explain', 'verify', 'diff', 'describe', 'migrate']],
+  ['Write resources:', ['allow', 'learn', 'convert', 'netpol', 'inject', 'schema']],
+  [
+    'Proxies and control plane:',
+    ['controller', 'proxy', 'proxy-status', 'proxy-config', 'agent', 'bootstrap', 'token', 'wait', 'capture', 'cni'],
+  ],
+  ['And:', ['audit', 'lsp', 'completion', 'version']],
+];
+
+/** Every command, as the help lists them. */
+export async function listedCommands(after: readonly string[]): Promise<Command[]> {
+  const listed = GROUPS.flatMap(([heading, names]) => names.map((name) => ({ heading, name })));
+  return Promise.all(listed.map(async ({ heading, name }) => (await commandOf(name, after)).helpGroup(heading)));
+}
 
 /** A command by its name, with what all have in their help. */
 export const commandOf = (name: string, after: readonly string[]): Promise<Command> => commandIn(COMMANDS, name, after);
@@ -56,4 +78,4 @@ export async function manualPages(): Promise<ReadonlyMap<string, string>> {
 }
 
 /** Runs a command line (without the program's name) and sets the process's exit code. */
-export const main = (argv: readonly string[]): Promise<void> => runProgram(argv, COMMANDS);
+export const main = (argv: readonly string[]): Promise<void> => runProgram(argv, COMMANDS, listedCommands);

@@ -1,6 +1,6 @@
 /** What all commands have in common: how a command line is read and run, and what comes of its failure. */
 
-import { Command, CommanderError, Help } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { codeOf } from '../lib/errors.ts';
 import { productVersion } from '../lib/version.ts';
 import { EXAMPLES } from '../report/command-examples.ts';
@@ -18,15 +18,26 @@ export async function commandIn(commands: Commands, name: string, after: readonl
   const examples = EXAMPLES[name] ?? [];
   if (examples.length > 0) command.addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ ${line}\n`).join('')}`.trimEnd());
   // That nothing is the default needs no words.
-  for (const one of [command, ...command.commands])
-    one.configureHelp({
-      optionDescription: (option) => new Help().optionDescription(option).replace(/ \(default: (?:\[\]|\{\}|false)\)$/, ''),
-    });
+  const optionDescription = (option: Option) => new Help().optionDescription(option).replace(/ \(default: (?:\[\]|\{\}|false)\)$/, '');
+  for (const one of [command, ...command.commands]) one.configureHelp({ optionDescription }).showHelpAfterError(hintOf(name, after));
   return command;
 }
 
-/** Runs a command line (without the program's name) and sets the process's exit code. */
-export async function runProgram(argv: readonly string[], commands: Commands): Promise<void> {
+/** What is said below an error of usage. */
+function hintOf(name: string, after: readonly string[]): string {
+  if (name === 'run' && after.length === 0) return '(what to run stands after --: sallyport run --allow HOST -- CMD)';
+  return '(add --help for what there is)';
+}
+
+/**
+ * Runs a command line (without the program's name) and sets the process's exit code.
+ * @param listed all of them, as the help of a command line lists them that names none
+ */
+export async function runProgram(
+  argv: readonly string[],
+  commands: Commands,
+  listed: (after: readonly string[]) => Promise<readonly Command[]>,
+): Promise<void> {
   process.stdout.on('error', leaveWithTheReader);
   // What nobody reads any more is not said; nothing else changes.
   process.stderr.on('error', () => undefined);
@@ -36,10 +47,11 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
     .description(DESCRIPTION)
     .version(productVersion(), '-V, --version')
     .enablePositionalOptions()
+    .addHelpCommand(new Command('help').argument('[command]').summary('the same as COMMAND --help').helpGroup('And:'))
     .showHelpAfterError('(add --help for what there is)');
   const after = dashes < 0 ? [] : argv.slice(dashes + 1);
   const asked = own.find((word) => Object.hasOwn(commands, word));
-  for (const name of asked ? [asked] : Object.keys(commands)) program.addCommand(await commandIn(commands, name, after));
+  for (const command of asked ? [await commandIn(commands, asked, after)] : await listed(after)) program.addCommand(command);
   for (const command of [program, ...program.commands]) command.exitOverride();
   try {
     await program.parseAsync(own, { from: 'user' });

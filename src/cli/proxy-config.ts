@@ -39,6 +39,7 @@ const FILTER_TEXT: Readonly<Record<keyof Filters, string>> = {
 export function proxyConfigCommand(): Command {
   const command = new Command('proxy-config')
     .alias('pc')
+    .summary('what a proxy has been told: listeners, routes, clusters, endpoints, secrets')
     .description('What a proxy has been told: listeners, routes, clusters, endpoints, secrets.')
     // Inherited by the subcommands: wrong usage is the program's to report.
     .exitOverride();

@@ -4,4 +4,5 @@ import { runProgram } from './program.ts';
 import { proxyCommand } from './proxy.ts';
 
 /** As `main.ts` has it, for a command line that begins with `proxy`. */
-export const main = (argv: readonly string[]): Promise<void> => runProgram(argv, table({ proxy: async () => proxyCommand() }));
+export const main = (argv: readonly string[]): Promise<void> =>
+  runProgram(argv, table({ proxy: async () => proxyCommand() }), async () => []);

@@ -14,7 +14,7 @@ import { reopenLogsOnSignal } from '../control/serve.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { checkWritable, type Place } from '../lib/output-file.ts';
-import type { SocketAddress } from '../lib/socket-address.ts';
+import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
 import { type Allowed, parseAllowed } from '../policy/allow.ts';
 import { addAuditOptions, auditing } from './audit-options.ts';
 import { EXIT } from './exit.ts';
@@ -88,6 +88,7 @@ export function runCommand(words: readonly string[]): Command {
 
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
   const { allowed, via } = await allowedBy(options);
+  await sayUnset(allowed);
   const reportPlace = placeOf('--report', options.report);
   const policyPlace = placeOf('--learn-policy', options.learnPolicy);
   const [{ runContained }, { foldersToKeep, outsidePrograms, pathOutside }, { callerOf }, { flowCallers }] = await Promise.all([
@@ -148,7 +149,27 @@ async function allowedBy(options: RunOptions): Promise<{ readonly allowed: reado
   sayUnfollowed(options);
   if (via) keepFromProxy(via, allowed, options.allowLocal);
   for (const line of ended) say(line);
+  if (!options.cooperative) for (const { host, ports } of options.allow) if (isOwnMachine(host)) say(ownMachineText(host, ports[0]!.port));
   return { allowed, via };
+}
+
+function isOwnMachine(host: string): boolean {
+  return host === 'localhost' || isLoopbackAddress(host);
+}
+
+function ownMachineText(host: string, port: number): string {
+  return `--allow ${host}: within the run ${host} is the command's own; a service of this machine is reached by --allow-local ${port}`;
+}
+
+/** Of credentials whose variable is missing: without a word only the first call would tell. */
+async function sayUnset(allowed: readonly Allowed[]): Promise<void> {
+  const injected = allowed.filter(({ injections }) => injections !== undefined);
+  if (injected.length === 0) return;
+  const { heldBy } = await import('../policy/injection.ts');
+  for (const { host, injections = [] } of injected) {
+    const unset = injections.flatMap(({ from }) => heldBy(from).variables).filter((name) => process.env[name] === undefined);
+    for (const name of new Set(unset)) say(`${host}: the variable ${name} is not set, so calls that need its credential are refused (503)`);
+  }
 }
 
 /** What reads them is loaded only where there are any. */

@@ -13,7 +13,7 @@ export interface Router {
 }
 
 /** What positions call the local objects. */
-const FILE = 'sallyport up';
+const FILE = '(built in)';
 
 /** The local mesh as it was last: of the next one, what says the same is the same. */
 export class LocalMemory {

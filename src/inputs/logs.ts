@@ -73,8 +73,8 @@ function checkPath(path: string): void {
     checkRegular(path, stats);
   } catch (error) {
     if (error instanceof SallyportError) throw error;
-    const code = codeOf(error) === 'ENOENT' ? 'path-not-found' : 'log-unreadable';
-    throw new SallyportError(code, `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+    if (codeOf(error) === 'ENOENT') throw new SallyportError('path-not-found', `there is no file ${path}`, { cause: error });
+    throw new SallyportError('log-unreadable', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -47,8 +47,14 @@ function simulated({ snapshot, mesh, position }: Mesh): SimulatedFiles {
   return simulateFiles(snapshot, mesh, position);
 }
 
-function readSide(spec: string, options: ReadFilesOptions, tell: Tell): Promise<Snapshot> {
-  return isRevision(spec) ? readRevision(spec, options, tell) : readFiles([spec], options, tell);
+async function readSide(spec: string, options: ReadFilesOptions, tell: Tell): Promise<Snapshot> {
+  if (isRevision(spec)) return readRevision(spec, options, tell);
+  try {
+    return await readFiles([spec], options, tell);
+  } catch (error) {
+    if (!(error instanceof SallyportError && error.code === 'path-not-found')) throw error;
+    throw new SallyportError(error.code, `${error.message} (a git revision is written git:REV or git:REV:PATH)`, { cause: error });
+  }
 }
 
 /** Reads for one answer, and keeps whether all of it is valid. */

@@ -19,7 +19,7 @@ function readText(path: string): string {
   try {
     return readRegularText(path);
   } catch (cause) {
-    const code = codeOf(cause) === 'ENOENT' ? 'path-not-found' : 'statements-unreadable';
-    throw new SallyportError(code, `cannot read ${path}: ${messageOf(cause)}`, { cause });
+    if (codeOf(cause) === 'ENOENT') throw new SallyportError('path-not-found', `there is no file ${path}`, { cause });
+    throw new SallyportError('statements-unreadable', `cannot read ${path}: ${messageOf(cause)}`, { cause });
   }
 }

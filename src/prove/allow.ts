@@ -141,7 +141,7 @@ function refusalText(outcome: Outcome): string {
 }
 
 function namesOf({ added, port }: Candidate): string {
-  const kinds = added.map(kindOf);
+  const kinds = added.map(kindOf).map((kind) => (/^[AEIOU]/.test(kind) ? `an ${kind}` : `a ${kind}`));
   const parts = [
     ...(port ? [`port ${port.port.number} in ServiceEntry ${port.entry.metadata.namespace}/${port.entry.metadata.name}`] : []),
     ...kinds,

@@ -9,7 +9,7 @@ import type { SimulatedFiles } from './simulated.ts';
 /** An object, or a field of one, that is not what it was. */
 export interface Cause {
   readonly origin: Origin;
-  /** How it changed: `is new`, `is gone`, or `spec.hosts: ["a.example"] -> ["b.example"]`. */
+  /** How it changed: `is new`, `is gone`, `spec.hosts: ["a.example"] -> ["b.example"]`, or of a long list `spec.hosts: without ["a.example"]`. */
   readonly text: string;
   /** It is in the old configuration alone, where `position` is then. */
   readonly gone?: true;
@@ -89,12 +89,26 @@ function differencesOf(before: unknown, after: unknown): Difference[] {
 
 function* differences(before: unknown, after: unknown, path: readonly PathStep[]): Generator<Difference> {
   if (sameContent(before, after)) return;
+  if (Array.isArray(before) && Array.isArray(after) && before.length !== after.length) {
+    yield { path, text: `${path.join('.')}: ${listsText(before, after)}` };
+    return;
+  }
   const [a, b] = [fieldsOf(before), fieldsOf(after)];
-  if (!a || !b || Array.isArray(before) !== Array.isArray(after) || (Array.isArray(before) && a.size !== b.size)) {
+  if (!a || !b || Array.isArray(before) !== Array.isArray(after)) {
     yield { path, text: `${path.join('.')}: ${valueText(before)} -> ${valueText(after)}` };
     return;
   }
   for (const key of new Set([...a.keys(), ...b.keys()])) yield* differences(a.get(key), b.get(key), [...path, key]);
+}
+
+/** Two lists; of long ones what one of them alone has, where it is not order or number that differs. */
+function listsText(before: readonly unknown[], after: readonly unknown[]): string {
+  const without = (list: readonly unknown[], other: readonly unknown[]) =>
+    list.filter((item) => !other.some((each) => sameContent(item, each)));
+  const [gone, come] = [without(before, after), without(after, before)];
+  const isShort = [before, after].every((list) => JSON.stringify(list).length <= LONGEST);
+  if (isShort || gone.length + come.length === 0) return `${valueText(before)} -> ${valueText(after)}`;
+  return [...(gone.length > 0 ? [`without ${valueText(gone)}`] : []), ...(come.length > 0 ? [`with ${valueText(come)}`] : [])].join(', ');
 }
 
 function fieldsOf(value: unknown): Map<PathStep, unknown> | undefined {

@@ -30,7 +30,7 @@ test('hosts and workloads of one way out are one group, the largest first; each 
     origins.map((origin) => originText(origin)).join(),
     count,
   ]);
-  const way = 'leaves for the host at its own sidecar, cluster outbound|80||the host';
+  const way = 'leaves for the host at its own sidecar, cluster outbound|80||HOST';
   assert.deepEqual(groups, [
     [
       `default/a,default/bb: api.example.com:80,www.example.com:80 ${way}`,

@@ -16,12 +16,12 @@ export function hostText(call: Call): string {
   return name.startsWith(`${OTHER}.`) ? `*${name.slice(OTHER.length)}` : name;
 }
 
-/** A text about one call as one about all calls that are alike: what is called is `the host`. */
+/** A text about one call as one about all calls that are alike: what is called is `the host`, in a cluster's name `HOST`. */
 export function aboutHost(text: string, call: Call): string {
   const name = nameIn(call);
   const { ip, port } = call.destination;
   const plain = text.replaceAll(`${ip}:${port}`, 'the host');
-  return name === '' ? plain : plain.replaceAll(name, 'the host');
+  return name === '' ? plain : plain.replaceAll(`||${name}`, '||HOST').replaceAll(name, 'the host');
 }
 
 /** With more exceptions the ports are listed. */

@@ -57,6 +57,17 @@ test('a field of an object, hosts that change alike, and wildcards by what is wr
   );
 });
 
+test('of a long list what came and went is told', () => {
+  const names = (last: string) => `www.example.com, a-long-name.example.org, another-long-name.example.org, ${last}`;
+  const entry = (hosts: string) => WWW_ENTRY.replace('resolution: DNS', 'resolution: NONE').replace('www.example.com', hosts);
+  const before = mesh('REGISTRY_ONLY') + entry(names('b.example.org'));
+  const after = mesh('REGISTRY_ONLY') + entry(names('c.example.org, d.example.org'));
+  assert.match(
+    JSON.stringify(groups(before, after)),
+    /spec\.hosts: without \[\\"b\.example\.org\\"\], with \[\\"c\.example\.org\\",\\"d\.example\.org\\"\] \[mesh\.yaml:25:15\]/,
+  );
+});
+
 test('what is new, what is gone, and what decides without being seen', () => {
   const other = WWW_ENTRY.replaceAll('www', 'api');
   const causes = (before: string, after: string) => (groups(before, after) as { causes: string[] }[]).map((group) => group.causes);

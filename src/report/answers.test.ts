@@ -18,12 +18,21 @@ const files = (text: string) => simulateFiles(snapshotFromText(text), meshConfig
 const POD = podText('cart', '10.0.0.1');
 const THROUGH_GATEWAY = `${POD}${WWW_ENTRY}${WWW_THROUGH_GATEWAY}`;
 
+test('workloads that go round their sidecars in one way are one sentence', () => {
+  const text = (pods: string) => verdictsText(verifyMesh(files(pods), { adversary: 'bypassing', maxCells: 1 }), plain);
+  assert.match(text(POD), /^REFUTED \(bypassing, 1 workload tried\): .*\n {2}default\/cart connects to /);
+  assert.match(
+    text(POD + podText('web', '10.0.0.2')),
+    /^REFUTED \(bypassing, 2 workloads tried\): .*\n {2}default\/cart, default\/web connect to /,
+  );
+});
+
 test('a refuted statement names who, what and how, with a call; as a finding it stands at the resource that decides', () => {
   const verdicts = verifyMesh(files(`${POD}${WWW_ENTRY}`), { adversary: 'captured', maxCells: 10_000 });
   const text = verdictsText(verdicts, plain);
   assert.match(
     text,
-    /^REFUTED \(captured, \d+ cells\): .*\n {2}default\/cart: a call to www\.example\.com:80 .* \[ServiceEntry default\/www.*\]\n {6}e\.g\. /,
+    /^REFUTED \(captured, \d+ calls tried\): .*\n {2}default\/cart: a call to www\.example\.com:80 .* \[ServiceEntry default\/www.*\]\n {6}e\.g\. /,
   );
   const { findings, describe } = verdictsReview(verdicts);
   const [refuted] = findings;

@@ -20,7 +20,7 @@ function verdictText(
   paint: Paint,
 ): string {
   const style = result === 'proved' ? 'green' : result === 'refuted' ? 'red' : 'yellow';
-  const lines = [`${paint([style, 'bold'], result.toUpperCase())} (${adversary}, ${cells} cells): ${statement}`];
+  const lines = [`${paint([style, 'bold'], result.toUpperCase())} (${adversary}, ${triedText(adversary, cells)}): ${statement}`];
   const groups = groupedCounterexamples(counterexamples);
   for (const group of groups.slice(0, MOST_SHOWN)) lines.push(`  ${groupText(group)}`, `      e.g. ${describeCall(group.example)}`);
   if (groups.length > MOST_SHOWN) lines.push(`  … and ${groups.length - MOST_SHOWN} more ways (--output json has every call)`);
@@ -33,8 +33,14 @@ function verdictText(
   return `${lines.join('\n')}\n`;
 }
 
+/** What the answer rests on: calls that stand for all others, or workloads that were looked at. */
+function triedText(adversary: AdversaryVerdict['adversary'], cells: number): string {
+  const what = adversary === 'bypassing' ? 'workload' : 'call';
+  return `${cells} ${what}${cells === 1 ? '' : 's'} tried`;
+}
+
 function openingText({ workloads, how }: Opening): string {
-  return `${few(workloads)} ${how}`;
+  return `${few(workloads)} ${workloads.length > 1 ? how.replace(/^connects/, 'connect') : how}`;
 }
 
 function groupText({ workloads, destinations, way, origins }: CounterexampleGroup): string {

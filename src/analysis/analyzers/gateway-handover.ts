@@ -29,7 +29,7 @@ interface Serving {
 export function gatewayHandover(context: Context): void {
   const services = new Map([...gatewayServices(context)].map(([host, gateways]) => [host, new Set(gateways)]));
   for (const alone of context.of('VirtualService')) {
-    if (!onMesh(alone)) continue;
+    if (!alone.valid || !onMesh(alone)) continue;
     const virtualService = withDelegates(context, alone);
     const { namespace } = virtualService.metadata;
     // Rules of one VirtualService mostly lead to one port of one gateway.
@@ -45,6 +45,8 @@ export function gatewayHandover(context: Context): void {
           const port = destination.port?.number ?? onlyPort(context, host);
           if (!gateways) reportUnselected(context, virtualService, host, ['spec', kind, i, 'route', j, 'destination', 'host']);
           if (!gateways || !port) continue;
+          // What one that is not valid is meant to serve is not known; that it is not valid is a finding already.
+          if ([...gateways].some(({ valid }) => !valid)) continue;
           const names = rule.match.flatMap(({ sniHosts = [] }) => sniHosts);
           const named = kind === 'http' ? hostSent(virtualService.spec.http[i]!, j) : undefined;
           const key = [kind, port, host, destination.subset ?? '', named ?? '', ...names].join(' ');

@@ -102,7 +102,7 @@ export function virtualServiceGateways(context: Context): void {
           `Referenced gateway not found: "${name}"${name.includes('/') ? '' : ` (in namespace ${namespace})`}. No proxy serves these rules, so traffic meant for the gateway is answered 404 there or never reaches it. ${text}`,
           inPlaceOf(name, to),
         );
-      } else if (path.length === 3) {
+      } else if (path.length === 3 && gateway.valid) {
         checkHosts(context, virtualService, gateway, path);
       }
     }

@@ -102,7 +102,7 @@ function isLink(path: string): boolean {
 function unprotected(what: string, file: string, folder: string, shared: string): SallyportError {
   return new SallyportError(
     'program-unprotected',
-    `${what}: ${file} runs outside of the sandbox, so the command must not change it, and the command needs to write to ${shared}, which is in ${folder}: move it to a folder of its own, and name it by its path.`,
+    `${what}: ${file} runs outside of the sandbox, so the command must not change it, and the command needs to write to ${shared}${shared === folder ? '' : `, which is in ${folder}`}: move it to a folder of its own, and name it by its path.`,
   );
 }
 

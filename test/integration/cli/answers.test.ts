@@ -98,6 +98,9 @@ test('diff: revisions fail alike, and are read as folders are', () => {
       assert.match(err, message);
     }
   }
+  const bare = run('diff', 'main', 'deploy');
+  assert.equal(bare.code, 3);
+  assert.match(bare.err, /no file or folder main .*git:REV/);
   const broken = run('diff', 'deploy', 'git:main:broken');
   assert.equal(broken.code, 1);
   assert.match(broken.err, /main:broken\/api\.yaml/);

@@ -11,6 +11,7 @@ const skip = process.platform === 'linux' ? false : 'needs Linux: all of 127/8 l
 test('every example does what it states, and one that does not is told', { skip }, async (t) => {
   const good = new Program(['demo']);
   assert.equal(await good.exit, 0, good.output + good.errors);
+  assert.equal(good.errors, '');
   assert.match(good.output, /sidecar → istio-egressgateway → www\.example\.com/);
 
   // The stand-ins have fixed ports, so one after the other.

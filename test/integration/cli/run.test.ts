@@ -155,6 +155,23 @@ test('processes inside reach each other', { skip: skip || needs('curl') }, async
   assert.equal(code, 0);
 });
 
+test('localhost inside is the command’s own, which is said where it is allowed', { skip }, async (t) => {
+  const { code, stderr } = await runSandboxed(t, USER, ['true'], { options: ['--allow', 'localhost:8080'] });
+  assert.equal(code, 0);
+  assert.match(stderr, /--allow localhost: within the run localhost is the command's own; .* --allow-local 8080/);
+});
+
+test('a credential whose variable is not set is told before the command runs', { skip }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-unset-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const list = join(folder, 'list.yaml');
+  const credential = '{ bearer: true, from: { environment: SALLYPORT_TEST_UNSET } }';
+  writeFileSync(list, `allow: [{ host: api.example, tls: { intercept: true }, credentials: [${credential}] }]\n`);
+  const { code, stderr } = await runSandboxed(t, USER, ['true'], { options: ['--policy', list] });
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /api\.example: the variable SALLYPORT_TEST_UNSET is not set, so calls .* are refused \(503\)/);
+});
+
 test('a service of the machine that is named, and a server inside that is published', { skip: skip || needs('curl') }, async (t) => {
   const { declaredPort } = await witnesses(t);
   const free = createServer().listen(0, '127.0.0.1');
