@@ -39,6 +39,12 @@ test('buckets are apart, and one that finds no place gives nothing', () => {
   assert.equal(shared.take(bucket(20_000n)), false);
 });
 
+test('the largest bucket that fills slowest gives what it has', () => {
+  const { shared } = tokens();
+  const bucket = { key: 7n, most: 2 ** 32 - 1, perToken: 365 * 24 * 3_600_000 };
+  assert.deepEqual([shared.take(bucket), shared.take(bucket), shared.take(bucket)], [true, true, true]);
+});
+
 test('threads share what is left', async () => {
   const memory = tokenMemory();
   const bucket = { key: 7n, most: 1000, perToken: 3_600_000 };

@@ -4,6 +4,8 @@ import type { TokenBucket } from '../http/filters/filter.ts';
 /** Limits of one proxy. More are refused: their requests get no tokens. */
 const BUCKETS = 4096;
 const BYTES = 8;
+/** Microseconds, which a bucket of more tokens never takes to be full: what is kept of it would not fit. */
+const LONGEST_FILL = Number.MAX_SAFE_INTEGER;
 
 export function tokenMemory(): SharedArrayBuffer {
   return new SharedArrayBuffer(2 * BUCKETS * BYTES);
@@ -27,11 +29,12 @@ export class SharedTokens {
     const slot = this.#slotOf(key);
     if (slot === undefined) return false;
     const microseconds = perToken * 1000;
+    const capacity = Math.min(most, LONGEST_FILL / microseconds);
     for (;;) {
       const before = Atomics.load(this.#emptied, slot);
       const now = this.#now();
       // A new bucket is full.
-      const tokens = before === 0n ? most : Math.min(most, Number(now - before) / microseconds);
+      const tokens = before === 0n ? capacity : Math.min(capacity, Number(now - before) / microseconds);
       if (tokens < 1) return false;
       const after = now - BigInt(Math.ceil((tokens - 1) * microseconds));
       if (Atomics.compareExchange(this.#emptied, slot, before, after) === before) return true;

@@ -125,6 +125,8 @@ export function startWorkers(options: WorkersOptions): Workers {
   const count = Math.max(1, options.concurrency);
   /** Everything that is in force, for threads that come later: in the memory in which the others have it, unless they got it as a patch. */
   const current = new Map<string, ChangedResource>();
+  /** Listeners that were refused: a thread that comes later refuses them as well, and closes what comes to them. */
+  const refusedListeners = new Map<string, ChangedResource>();
   let version = '';
   const tokens = tokenMemory();
   let closing = false;
@@ -187,9 +189,10 @@ export function startWorkers(options: WorkersOptions): Workers {
       const thread = start(index);
       await thread.ready;
       const catchUp = queue.then(async () => {
-        const update = shareUpdate({ version, changed: [...current.values()], removed: [] }, 'whole');
+        const update = shareUpdate({ version, changed: [...current.values(), ...refusedListeners.values()], removed: [] }, 'whole');
         const ack = await thread.ask({ kind: 'apply', update, probe: serving.size === 0 });
-        for (const { type, name, message } of ack.rejected) log('error', `worker ${index}: ${type} ${name} refused: ${message}`);
+        for (const { type, name, message } of ack.rejected)
+          if (!refusedListeners.has(`${type}/${name}`)) log('error', `worker ${index}: ${type} ${name} refused: ${message}`);
         serving.set(index, thread);
       });
       queue = catchUp.catch(() => undefined);
@@ -200,15 +203,22 @@ export function startWorkers(options: WorkersOptions): Workers {
     }
   }
 
-  /** What a worker that starts later must get: of a refused resource, the last good version. */
-  function remember(given: XdsUpdate, sent: SentUpdate, refused: ReadonlySet<string>): void {
+  /** What a worker that starts later must get: of a refused resource, the last good version, and of a listener both. */
+  function remember(given: XdsUpdate, sent: SentUpdate, refused: ReadonlyMap<string, XdsAck['rejected'][number]>): void {
     const keep = (resource: ChangedResource): void => {
       const key = `${resource.type}/${resource.name}`;
       if (!refused.has(key)) current.set(key, resource);
+      if (resource.type !== 'listener') return;
+      refusedListeners.delete(key);
+      // For a port that others have nothing is handed over, and a thread that tried again might share it with them.
+      if (refused.has(key) && refused.get(key)?.code !== 'port-in-use') refusedListeners.set(key, resource);
     };
     for (const resource of sent.changed) if (resource.bytes) keep(resource);
     for (const resource of given.changed) if (resource.patch) keep(resource);
-    for (const { type, name } of given.removed) current.delete(`${type}/${name}`);
+    for (const { type, name } of given.removed) {
+      current.delete(`${type}/${name}`);
+      refusedListeners.delete(`${type}/${name}`);
+    }
     version = given.version;
   }
 
@@ -224,7 +234,7 @@ export function startWorkers(options: WorkersOptions): Workers {
       const key = `${entry.type}/${entry.name}`;
       if (!rejected.has(key)) rejected.set(key, entry);
     }
-    remember(given, update, new Set(rejected.keys()));
+    remember(given, update, rejected);
     if (!others) {
       others = true;
       complete = Promise.all(Array.from({ length: count - 1 }, (_, i) => join(i + 1)));

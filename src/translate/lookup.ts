@@ -96,17 +96,18 @@ function clusterLookup(context: TranslateContext): Pick<XdsLookup, 'cluster' | '
     }
   };
   const own = once(() => {
-    for (const cluster of [...ownClusters(context), ...patches.addedClusters]) add(cluster);
+    for (const cluster of ownClusters(context)) add(cluster);
   });
   const find = (name: string) => {
     own();
     if (!clusters.has(name)) for (const hostname of hostnamesIn(name)) addService(hostname);
   };
+  const added = (name: string) => patches.addedClusters.find((each) => each.name === name);
   return {
     cluster(name) {
       find(name);
       const built = clusters.get(name);
-      return built && patches.cluster(built);
+      return (built && patches.cluster(built)) ?? added(name);
     },
     endpoints(clusterName) {
       find(clusterName);

@@ -2,15 +2,18 @@
 import { createHash } from 'node:crypto';
 import { toBinary } from '@bufbuild/protobuf';
 import { formatDuration } from '../../lib/duration.ts';
+import { SallyportError } from '../../lib/errors.ts';
 import {
   type LocalRateLimit,
   LocalRateLimitSchema,
 } from '../../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
+import type { TokenBucket as TokenBucketConfig } from '../../xds/gen/envoy/type/v3/token_bucket_pb.js';
 import { durationMs } from '../../xds/match/duration.ts';
 import { unsupported } from '../../xds/unpack.ts';
 import { HeaderMap } from '../header-map.ts';
+import type { FilterConfigs } from '../routes/filter-config.ts';
 import { compileFraction } from '../routes/fraction.ts';
-import type { HeaderMutations } from '../routes/model.ts';
+import type { CompiledRoute, HeaderMutations } from '../routes/model.ts';
 import { compileMutations } from '../routes/mutation.ts';
 import {
   type FilterStatus,
@@ -34,6 +37,8 @@ interface Limit {
 }
 
 const TOO_MANY = 429;
+/** As in Envoy. */
+const LEAST_INTERVAL_MS = 50;
 const RESOURCE_EXHAUSTED = 8;
 const NO_CONTEXT = { hostname: '', environment: {} };
 
@@ -90,12 +95,21 @@ export class LocalRateLimitFilter implements HttpFilter {
     const config = route?.filterConfig(this.name, LocalRateLimitSchema, head);
     if (config === 'disabled') return undefined;
     if (config === undefined) return this.#default;
-    if (!this.#byConfig.has(config)) {
-      const place = `${this.#where}, route ${route?.virtualHost.name} ${route?.name}`;
-      this.#byConfig.set(config, compileLimit(config, place));
-    }
+    if (!this.#byConfig.has(config)) this.#byConfig.set(config, compileLimit(config, `${this.#where}, ${placeOf(route!, this.name)}`));
     return this.#byConfig.get(config);
   }
+}
+
+/** Where the entry stands that limits a route's requests: those of all threads that come by it are to find one bucket. */
+function placeOf(route: CompiledRoute, filter: string): string {
+  const { name, virtualHost, config } = route;
+  const isIn = (configs: FilterConfigs) => configs?.[filter] !== undefined;
+  const chosen = route.action.kind === 'forward' && route.action.clusters.some(({ filterConfigs }) => isIn(filterConfigs));
+  if (chosen || isIn(config?.typedPerFilterConfig)) {
+    const place = virtualHost.routes.filter((each) => each.name === name).indexOf(route);
+    return `virtual host ${virtualHost.name}, route ${place} ${name}`;
+  }
+  return isIn(virtualHost.config.typedPerFilterConfig) ? `virtual host ${virtualHost.name}` : 'route configuration';
 }
 
 /** Undefined for one that limits nothing: neither bucket nor share of requests are there without being stated. */
@@ -108,11 +122,7 @@ function compileLimit(config: LocalRateLimit, where: string): Limit | undefined 
   if (!tokenBucket || !filterEnabled) return undefined;
   const code = status?.code ?? 0;
   return {
-    bucket: {
-      key: keyOf(where, config),
-      most: tokenBucket.maxTokens,
-      perToken: (durationMs(tokenBucket.fillInterval, 0) ?? 0) / (tokenBucket.tokensPerFill ?? 1),
-    },
+    bucket: { key: keyOf(where, config), ...compileBucket(tokenBucket, `${where}.token_bucket`) },
     enabled: compileFraction(filterEnabled.defaultValue),
     enforced: filterEnforced ? compileFraction(filterEnforced.defaultValue) : () => false,
     status: code < 400 ? TOO_MANY : code,
@@ -120,6 +130,16 @@ function compileLimit(config: LocalRateLimit, where: string): Limit | undefined 
     onResponse: compileMutations(config.responseHeadersToAdd, [], NO_CONTEXT),
     onRequest: compileMutations(config.requestHeadersToAddWhenNotEnforced, [], NO_CONTEXT),
   };
+}
+
+/** Of what Envoy refuses nothing would be limited, or everything. */
+function compileBucket({ maxTokens, tokensPerFill = 1, fillInterval }: TokenBucketConfig, where: string): Omit<TokenBucket, 'key'> {
+  const invalid = (field: string, what: string) => new SallyportError('xds-invalid', `${where}.${field} ${what}`);
+  const interval = durationMs(fillInterval, 0) ?? 0;
+  if (maxTokens === 0) throw invalid('max_tokens', 'has to be at least 1');
+  if (tokensPerFill === 0) throw invalid('tokens_per_fill', 'has to be at least 1');
+  if (interval < LEAST_INTERVAL_MS) throw invalid('fill_interval', `has to be at least ${LEAST_INTERVAL_MS} ms`);
+  return { most: maxTokens, perToken: interval / tokensPerFill };
 }
 
 function keyOf(where: string, config: LocalRateLimit): bigint {

@@ -106,6 +106,30 @@ test('one of which there is no good version takes its connections and has no cha
   assert.equal(all.at({ ip: address(3), port: 443 }), undefined);
 });
 
+test('of one that is refused the addresses that its good version does not have are shut, until they are none of its own', async (t) => {
+  const { all } = listeners(t);
+  const at = (i: number) => all.at({ ip: address(i), port: 443 })?.plan.chains.length;
+  const additional = (...of: number[]) => ({
+    additionalAddresses: of.map((i) => ({ address: { socketAddress: { address: address(i), portValue: 443 } } })),
+  });
+  const refused = (own: number, ...of: number[]) => encodeListener(listener('l1', address(own), [{ name: 'bare' }], additional(...of)));
+  await all.set('l1', own(1), '1', []);
+  await assert.rejects(all.set('l1', refused(1, 2, 3), '2', []));
+  assert.deepEqual([at(1), at(2), at(3)], [1, 0, 0]);
+  // Another refused version has other addresses.
+  await assert.rejects(all.set('l1', refused(4), '3', []));
+  assert.deepEqual([at(1), at(2), at(4)], [1, undefined, 0]);
+  await all.set('l1', encodeListener(listener('l1', address(1), [chain('*.x', 'c')], additional(2))), '4', []);
+  assert.deepEqual([at(1), at(2), at(4)], [1, 1, undefined]);
+  await assert.rejects(all.set('l1', refused(1, 5), '5', []));
+  all.delete('l1');
+  assert.deepEqual([at(1), at(2), at(5)], [undefined, undefined, undefined]);
+  // Without a good version.
+  await assert.rejects(all.set('l1', refused(6), '6', []));
+  await assert.rejects(all.set('l1', refused(7), '7', []));
+  assert.deepEqual([at(6), at(7)], [undefined, 0]);
+});
+
 test('a large listener is taken over in steps, between which the thread may do other things', async (t) => {
   const { all, rests } = listeners(t);
   await all.set('large', large('c'), '1', []);

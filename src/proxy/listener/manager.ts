@@ -48,6 +48,8 @@ const NOTHING_COUNTED: ListenerStats = Object.freeze({
 
 export class Listeners {
   readonly #listeners = new Map<string, Entry>();
+  /** Of listeners whose newest version is refused: closes what comes to addresses that no good version has. */
+  readonly #shut = new Map<string, Entry>();
   /** Replaced or removed, still with connections. */
   readonly #draining = new Set<ProxyListener>();
   readonly #env: ListenerEnvironment;
@@ -63,7 +65,7 @@ export class Listeners {
   }
 
   *all(): Iterable<ListenerSummary> {
-    for (const { name, statName, state } of this.#listeners.values()) {
+    for (const { name, statName, state } of this.#entries()) {
       if (state.kind === 'encoded') yield { name, statName, addresses: [], active: 0, stats: NOTHING_COUNTED };
       else yield { name, statName, addresses: state.listener.addresses, active: state.listener.active, stats: state.listener.stats };
     }
@@ -75,13 +77,18 @@ export class Listeners {
     return sum;
   }
 
+  *#entries(): Iterable<Entry> {
+    yield* this.#listeners.values();
+    yield* this.#shut.values();
+  }
+
   *#made(): Iterable<ProxyListener> {
-    for (const { state } of this.#listeners.values()) if (state.kind === 'made') yield state.listener;
+    for (const { state } of this.#entries()) if (state.kind === 'made') yield state.listener;
   }
 
   /** The listener that takes connections to a restored destination; undefined: the one that accepted them. */
   at({ ip, port }: Address): ProxyListener | undefined {
-    this.#table ??= tableOfAddresses([...this.#listeners.values()].map((value) => ({ keys: value.keys, value })));
+    this.#table ??= tableOfAddresses([...this.#entries()].map((value) => ({ keys: value.keys, value })));
     const entry = this.#table.match(ip, port);
     if (!entry) return undefined;
     if (entry.state.kind === 'made') return entry.state.listener;
@@ -126,7 +133,8 @@ export class Listeners {
   /**
    * Puts a listener in force. A socket whose address stays is kept, and with it connections that wait to be accepted; so is one of a listener that
    * `leaves` with the same update. Rejects when the configuration cannot be honoured or the address cannot be had; the last good version then stays.
-   * Where there is none, connections that are handed to it are closed: else they would go to the listener for what nothing declares, which may let them out.
+   * Connections that are handed to addresses which it does not have are closed: else they would go to the listener for what nothing declares, which may let
+   * them out.
    */
   async set(name: string, bytes: Uint8Array, version: string, leaving: readonly string[]): Promise<void> {
     const old = this.#listeners.get(name);
@@ -134,13 +142,15 @@ export class Listeners {
     try {
       await this.#replace(old, name, bytes, version, leaving);
     } catch (error) {
-      if (!old && !this.#closed) this.#shut(name, bytes);
+      this.#forget(this.#shut, name);
+      if (!this.#closed) this.#shutInPlaceOf(name, bytes);
       throw error;
     }
+    this.#forget(this.#shut, name);
   }
 
   /** In place of a listener that is refused: takes what is handed to it, and has no chain for it. */
-  #shut(name: string, bytes: Uint8Array): void {
+  #shutInPlaceOf(name: string, bytes: Uint8Array): void {
     const { config } = decodeListener(bytes);
     if (config.bindToPort !== false) return;
     const { address, additionalAddresses, trafficDirection } = config;
@@ -148,7 +158,7 @@ export class Listeners {
       ListenerSchema,
       create(ListenerSchema, { name, address, additionalAddresses, trafficDirection, bindToPort: false }),
     );
-    this.#put({
+    this.#shut.set(name, {
       name,
       version: '',
       keys: addressKeys(config),
@@ -156,6 +166,7 @@ export class Listeners {
       statName: listenerStatName(config),
       state: { kind: 'encoded', bytes: shut },
     });
+    this.#table = undefined;
   }
 
   async #replace(old: Entry | undefined, name: string, bytes: Uint8Array, version: string, leaving: readonly string[]): Promise<void> {
@@ -222,9 +233,14 @@ export class Listeners {
   }
 
   delete(name: string): void {
-    const old = this.#listeners.get(name);
+    this.#forget(this.#listeners, name);
+    this.#forget(this.#shut, name);
+  }
+
+  #forget(entries: Map<string, Entry>, name: string): void {
+    const old = entries.get(name);
     if (!old) return;
-    this.#listeners.delete(name);
+    entries.delete(name);
     this.#table = undefined;
     if (old.state.kind === 'made') this.#retire(old.state.listener);
   }
@@ -243,6 +259,7 @@ export class Listeners {
     this.#closed = true;
     for (const listener of [...this.#made(), ...this.#draining]) listener.close();
     this.#listeners.clear();
+    this.#shut.clear();
     this.#draining.clear();
     this.#table = undefined;
   }

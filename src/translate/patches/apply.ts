@@ -2,6 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Resource } from '../../api/resource.ts';
 import { type Metadata, MetadataSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { refusalOf } from '../../xds/match/metadata.ts';
 import { SALLYPORT_METADATA } from '../../xds/names.ts';
 import { metadataOf } from '../metadata.ts';
 import type { Operation, Patch } from './patch.ts';
@@ -70,4 +71,16 @@ export function placed<T extends { readonly name: string }>(
 export function mapped<T>(list: readonly T[], change: (member: T) => T): readonly T[] {
   const result = list.map(change);
   return result.every((member, index) => member === list[index]) ? list : result;
+}
+
+/** What becomes of a list of which the members that refuse stay: before the others, so that they are the first to be asked. */
+export function withRefusing<T extends { readonly metadata?: Metadata | undefined }>(before: readonly T[], after: readonly T[]): T[] {
+  const lost = before.filter((each) => refusalOf(each.metadata) !== undefined && !after.includes(each));
+  return [...lost, ...after];
+}
+
+/** Of several under one name the first, as in Istio: what is added takes the place of nothing. */
+export function firstOfName<T extends { readonly name: string }>(list: readonly T[]): readonly T[] {
+  const names = new Set<string>();
+  return list.filter(({ name }) => !names.has(name) && names.add(name));
 }

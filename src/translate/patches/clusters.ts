@@ -26,11 +26,11 @@ function buildCluster(cluster: Cluster, patches: readonly Patch[]): Cluster | un
   return result && credited(result, credits);
 }
 
-/** A patch with a transport socket does nothing else: it is merged with that of its name, or takes the place of another. */
+/** The name stays, by which routes and refusals know the cluster. A patch with a transport socket does nothing else: it is merged with that of its name, or takes the place of another. */
 function mergedCluster(cluster: Cluster, patch: Patch): Cluster {
   const value = patch.value as Cluster;
   const { transportSocket } = value;
-  if (!transportSocket) return merged(ClusterSchema, cluster, value, listsOf(patch));
+  if (!transportSocket) return { ...merged(ClusterSchema, cluster, value, listsOf(patch)), name: cluster.name };
   const { transportSocketMatches } = cluster;
   if (transportSocketMatches.length === 0)
     return { ...cluster, transportSocket: mergedSocket(cluster.transportSocket, transportSocket) ?? transportSocket };

@@ -6,7 +6,7 @@ import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_p
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { TranslateContext } from '../context.ts';
 import { INBOUND_PASSTHROUGH_CLUSTER } from '../names.ts';
-import { credited } from './apply.ts';
+import { credited, firstOfName } from './apply.ts';
 import { patchedCluster } from './clusters.ts';
 import { patchedListener } from './listeners.ts';
 import { type Patch, type PatchSet, patchSet, type Side } from './patch.ts';
@@ -52,22 +52,22 @@ function patchesOf({ proxy, mesh }: TranslateContext, set: PatchSet): Patches {
   const addedListeners = added<Listener>(set.get('LISTENER'), sides).filter(({ name }) => name !== '');
   const addedClusters = added<Cluster>(set.get('CLUSTER'), sides);
   const cluster = (built: Cluster) => {
-    if (addedClusters.includes(built)) return built;
     if (!isInbound(built)) return patchedCluster(set, outbound, built, []);
     const port = Number(built.name.split('|')[1]);
     const hosts = served().flatMap(({ service, endpointPort }) => (endpointPort === port ? service.hostname : []));
     return patchedCluster(set, 'SIDECAR_INBOUND', built, hosts);
   };
   return {
-    listeners: (built) => [
-      ...built.flatMap((each) => {
-        const side = sideOfListener(each);
-        return patchedListener(set, side, each, routesOf(side)) ?? [];
-      }),
-      ...addedListeners,
-    ],
+    listeners: (built) =>
+      firstOfName([
+        ...built.flatMap((each) => {
+          const side = sideOfListener(each);
+          return patchedListener(set, side, each, routesOf(side)) ?? [];
+        }),
+        ...addedListeners,
+      ]),
     routes: routesOf(outbound),
-    clusters: (built) => sameList(set, built, [...built.flatMap((each) => cluster(each) ?? []), ...addedClusters]),
+    clusters: (built) => sameList(set, built, firstOfName([...built.flatMap((each) => cluster(each) ?? []), ...addedClusters])),
     cluster,
     addedClusters,
   };

@@ -21,7 +21,7 @@ import { refusalOf } from '../../xds/match/metadata.ts';
 import { merged } from '../../xds/patches/merge.ts';
 import { mergedConfig, type Patchable } from '../../xds/patches/value.ts';
 import { VIRTUAL_INBOUND_LISTENER, VIRTUAL_OUTBOUND_LISTENER } from '../names.ts';
-import { applied, type Credits, credited, mapped, placed } from './apply.ts';
+import { applied, type Credits, credited, mapped, placed, withRefusing } from './apply.ts';
 import { isFor, isMerge, listsOf, type Patch, type PatchSet, type Side } from './patch.ts';
 
 const HTTP_CONNECTION_MANAGER = 'envoy.filters.network.http_connection_manager';
@@ -48,7 +48,7 @@ function buildListener(set: PatchSet, side: Side, listener: Listener, routes: Wi
   const own = applied(listener, set.get('LISTENER') ?? [], credits, (value, patch) => {
     if (!isFor(patch, side) || !listenerMatches(value, patch, 'LISTENER')) return value;
     if (patch.operation === 'REMOVE') return undefined;
-    return isMerge(patch.operation) ? merged(ListenerSchema, value, patch.value as Listener, listsOf(patch)) : value;
+    return isMerge(patch.operation) ? mergedListener(value, patch) : value;
   });
   if (!own) return undefined;
   const matching = (applyTo: Patchable) =>
@@ -66,6 +66,12 @@ function buildListener(set: PatchSet, side: Side, listener: Listener, routes: Wi
   const defaultFilterChain = own.defaultFilterChain && patchedChain(within, own.defaultFilterChain);
   const isSame = credits.size === 0 && sameMembers(chains, own.filterChains) && defaultFilterChain === own.defaultFilterChain;
   return isSame ? listener : credited({ ...own, listenerFilters, filterChains: chains, defaultFilterChain } as Listener, credits);
+}
+
+/** The name stays, by which a listener is replaced; so do chains that refuse, where the patch has a list in place of theirs. */
+function mergedListener(listener: Listener, patch: Patch): Listener {
+  const result = merged(ListenerSchema, listener, patch.value as Listener, listsOf(patch));
+  return { ...result, name: listener.name, filterChains: withRefusing(listener.filterChains, result.filterChains) };
 }
 
 function isVirtual({ name }: Pick<Listener, 'name'>): boolean {

@@ -235,15 +235,17 @@ test('which proxies: by namespace, labels and version; in which order: by priori
   assert.equal(timeout(set(4, {}) + set(5, {})), 5n);
 });
 
-test('what a translation refuses stays refused', () => {
-  const policy = `
+/** What can't be enforced where nobody has an identity. */
+const REFUSED = `
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: p, namespace: istio-system }
 spec: { selector: { matchLabels: { istio: egressgateway } }, rules: [{ from: [{ source: { principals: [a/b/c] } }] }] }
 ---
 `;
-  const text = HOST + GATEWAY + policy;
+
+test('what a translation refuses stays refused', () => {
+  const text = HOST + GATEWAY + REFUSED;
   const refusing = listenerOf(translated(text, ROUTER, {}, { withoutIdentities: true }), '0.0.0.0_80').filterChains;
   const patches = [
     patch('FILTER_CHAIN', '', 'REMOVE'),
@@ -253,4 +255,33 @@ spec: { selector: { matchLabels: { istio: egressgateway } }, rules: [{ from: [{ 
     listenerOf(translated(text + filter(patches), ROUTER, {}, { withoutIdentities: true }), '0.0.0.0_80').filterChains,
     refusing,
   );
+});
+
+test('a list that takes the place of another leaves in what refuses, before what it brings', () => {
+  const replaced = patch('LISTENER', '', 'MERGE_AND_REPLACE_LIST', '{ filter_chains: [{ name: own }] }');
+  const names = (text: string, withoutIdentities: boolean) =>
+    listenerOf(translated(text, ROUTER, {}, { withoutIdentities }), '0.0.0.0_80').filterChains.map(({ name }) => name);
+  const text = HOST + GATEWAY + REFUSED;
+  const refusing = names(text, true);
+  assert.equal(refusing.length, 1);
+  assert.deepEqual(names(text + filter([replaced]), true), [...refusing, 'own']);
+  assert.deepEqual(names(text + filter([replaced]), false), ['own']);
+});
+
+test('nothing is renamed, and of several under one name the first stays, as in Istio', () => {
+  const name = 'outbound|80||a.example.com';
+  const after = outbound(
+    patch('CLUSTER', '', 'MERGE', `{ name: '${name}' }`),
+    patch('CLUSTER', '', 'ADD', `{ name: '${name}', alt_stat_name: added }`),
+    patch('LISTENER', '', 'MERGE', "{ name: '0.0.0.0_80' }"),
+    patch('LISTENER', '', 'ADD', "{ name: '0.0.0.0_80', stat_prefix: added }"),
+    patch('ROUTE_CONFIGURATION', '', 'MERGE', "{ name: '80' }"),
+  );
+  const [{ resources: now }, { resources: before }] = [after, outbound()];
+  const namesOf = (list: readonly { readonly name: string }[]) => list.map((each) => each.name);
+  assert.deepEqual(namesOf(now.clusters), namesOf(before.clusters));
+  assert.deepEqual(namesOf(now.listeners), namesOf(before.listeners));
+  assert.deepEqual(namesOf(now.routes), namesOf(before.routes));
+  assert.equal(now.clusters.find((each) => each.name === name)?.altStatName, '');
+  assert.equal(listenerOf(after, '0.0.0.0_80').statPrefix, '');
 });

@@ -7,7 +7,7 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen
 import { refusalOf } from '../../xds/match/metadata.ts';
 import { merged } from '../../xds/patches/merge.ts';
 import type { Patchable } from '../../xds/patches/value.ts';
-import { applied, type Credits, credited } from './apply.ts';
+import { applied, type Credits, credited, withRefusing } from './apply.ts';
 import { isFor, isMerge, listsOf, type Patch, type PatchSet, type Side } from './patch.ts';
 
 /** Whether a route configuration of a gateway that is on the port that is bound belongs to a port of its Services. */
@@ -31,9 +31,7 @@ interface Patches {
 
 function buildRoutes(set: PatchSet, routes: RouteConfiguration, { ofWhole, ofHosts, ofRoutes }: Patches): RouteConfiguration {
   const credits: Credits = new Set();
-  const own = applied(routes, ofWhole, credits, (value, patch) =>
-    isMerge(patch.operation) ? merged(RouteConfigurationSchema, value, patch.value as RouteConfiguration, listsOf(patch)) : value,
-  )!;
+  const own = applied(routes, ofWhole, credits, (value, patch) => (isMerge(patch.operation) ? mergedRoutes(value, patch) : value))!;
   const inputs = [...ofHosts, ...ofRoutes];
   const hosts = own.virtualHosts.map((host) =>
     kept.hosts.get([set, host, routes.name], inputs, () => patchedHost(host, ofHosts, ofRoutes)),
@@ -45,6 +43,12 @@ function buildRoutes(set: PatchSet, routes: RouteConfiguration, { ofWhole, ofHos
     (list, patch) => (patch.operation === 'ADD' ? [...list, credited(patch.value as VirtualHost, new Set([patch.source]))] : list),
   )!;
   return sameMembers(virtualHosts, own.virtualHosts) ? own : { ...own, virtualHosts };
+}
+
+/** The name stays, by which listeners know them; so do hosts that refuse, where the patch has a list in place of theirs. */
+function mergedRoutes(routes: RouteConfiguration, patch: Patch): RouteConfiguration {
+  const result = merged(RouteConfigurationSchema, routes, patch.value as RouteConfiguration, listsOf(patch));
+  return { ...result, name: routes.name, virtualHosts: withRefusing(routes.virtualHosts, result.virtualHosts) };
 }
 
 /** `http.80`, `https.443.name.gateway.namespace` of gateways; a sidecar's are called after their ports. */

@@ -2,15 +2,26 @@
 import { type DescMessage, isFieldSet, type Message } from '@bufbuild/protobuf';
 import { type Any, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.js';
+import { UpstreamHttpProtocolOptionsSchema } from '../gen/envoy/config/core/v3/protocol_pb.js';
 import { FilterChainSchema, FilterSchema, ListenerFilterSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.js';
 import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.js';
-import { RouteActionSchema, RouteSchema, VirtualHostSchema } from '../gen/envoy/config/route/v3/route_components_pb.js';
+import {
+  RouteAction_RequestMirrorPolicySchema,
+  RouteActionSchema,
+  RouteSchema,
+  VirtualHostSchema,
+  WeightedCluster_ClusterWeightSchema,
+  WeightedClusterSchema,
+} from '../gen/envoy/config/route/v3/route_components_pb.js';
 import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.js';
+import { ProxyProtocolSchema } from '../gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js';
 import {
   HttpConnectionManagerSchema,
   HttpFilterSchema,
 } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+
+import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 
 const HEADERS = ['requestHeadersToAdd', 'requestHeadersToRemove', 'responseHeadersToAdd', 'responseHeadersToRemove'];
 const LIMITS = ['accessLog', 'statPrefix', 'perConnectionBufferLimitBytes'];
@@ -21,20 +32,28 @@ const SIMULATED: ReadonlyMap<string, ReadonlySet<string>> = new Map(
     [
       [
         ClusterSchema,
-        'name connectTimeout perConnectionBufferLimitBytes circuitBreakers outlierDetection lbPolicy dnsRefreshRate dnsFailureRefreshRate respectDnsTtl dnsLookupFamily upstreamConnectionOptions commonLbConfig maxRequestsPerConnection typedExtensionProtocolOptions http2ProtocolOptions httpProtocolOptions commonHttpProtocolOptions cleanupInterval altStatName healthChecks ignoreHealthOnHostRemoval preconnectPolicy trackClusterStats waitForWarmOnInit',
+        'connectTimeout perConnectionBufferLimitBytes circuitBreakers outlierDetection lbPolicy dnsRefreshRate dnsFailureRefreshRate respectDnsTtl dnsLookupFamily upstreamConnectionOptions commonLbConfig maxRequestsPerConnection typedExtensionProtocolOptions http2ProtocolOptions httpProtocolOptions commonHttpProtocolOptions cleanupInterval altStatName healthChecks ignoreHealthOnHostRemoval preconnectPolicy trackClusterStats waitForWarmOnInit',
       ],
-      [ListenerSchema, 'name listenerFilters listenerFiltersTimeout tcpBacklogSize enableReusePort connectionBalanceConfig'],
+      [ListenerSchema, 'listenerFilters listenerFiltersTimeout tcpBacklogSize enableReusePort connectionBalanceConfig'],
       [FilterChainSchema, 'name transportSocket transportSocketConnectTimeout'],
       [FilterSchema, 'name typedConfig'],
       [ListenerFilterSchema, 'name typedConfig'],
       [HttpFilterSchema, 'name typedConfig'],
-      [RouteConfigurationSchema, 'name virtualHosts maxDirectResponseBodySizeBytes'],
+      [RouteConfigurationSchema, 'virtualHosts maxDirectResponseBodySizeBytes'],
       [VirtualHostSchema, 'name domains routes retryPolicy typedPerFilterConfig includeRequestAttemptCount includeAttemptCountInResponse'],
       [RouteSchema, 'name match route redirect directResponse typedPerFilterConfig decorator tracing'],
       [
         RouteActionSchema,
         'cluster weightedClusters timeout idleTimeout retryPolicy prefixRewrite regexRewrite hostRewriteLiteral autoHostRewrite hashPolicy maxStreamDuration maxGrpcTimeout requestMirrorPolicies priority',
       ],
+      [RouteAction_RequestMirrorPolicySchema, 'cluster runtimeFraction traceSampled disableShadowHostSuffixAppend'],
+      [WeightedClusterSchema, 'clusters totalWeight runtimeKeyPrefix'],
+      [WeightedCluster_ClusterWeightSchema, 'name weight typedPerFilterConfig hostRewriteLiteral'],
+      [
+        HttpProtocolOptionsSchema,
+        'commonHttpProtocolOptions upstreamHttpProtocolOptions explicitHttpConfig useDownstreamProtocolConfig autoConfig',
+      ],
+      [UpstreamHttpProtocolOptionsSchema, 'autoSni autoSanValidation'],
       [
         HttpConnectionManagerSchema,
         'codecType streamIdleTimeout requestTimeout requestHeadersTimeout commonHttpProtocolOptions httpProtocolOptions http2ProtocolOptions serverName serverHeaderTransformation accessLogOptions maxRequestHeadersKb useRemoteAddress xffNumTrustedHops skipXffAppend via generateRequestId preserveExternalRequestId alwaysSetRequestIdInResponse normalizePath mergeSlashes pathWithEscapedSlashesAction forwardClientCertDetails setCurrentClientCertDetails delayedCloseTimeout drainTimeout tracing stripAnyHostPort stripMatchingHostPort stripTrailingHostDot',
@@ -74,6 +93,8 @@ function inside(schema: DescMessage, value: unknown, typeOf: (any: Any) => DescM
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return [];
   if (schema.typeName !== 'google.protobuf.Any') return unsimulatedFields(schema, value as Message, typeOf);
   const type = typeOf(value as Any);
+  // A client says by it from where it comes.
+  if (type === ProxyProtocolSchema) return [type.name];
   const message = type && anyUnpack(value as Any, type);
   return message ? unsimulatedFields(type, message, typeOf) : [];
 }

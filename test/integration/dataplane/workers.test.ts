@@ -39,6 +39,22 @@ test('workers share a port, count together, and drain', async (t) => {
   await assert.rejects(client(t, port), /ECONNREFUSED/);
 });
 
+test('a listener that is refused is shut in each worker, also in those that start later', async (t) => {
+  const workers = startWorkers({ concurrency: 3, log: () => {}, environment: {} });
+  t.after(() => workers.close());
+  const handed = (...chains: Parameters<typeof listener>[1]) =>
+    listener('handed', chains, { bindToPort: false, address: socketAddress(443, '10.0.0.1') });
+  const set = (...chains: Parameters<typeof listener>[1]) => encodeSet(resources({ listeners: [handed(...chains)] }));
+  const refused = set({ name: 'bare' });
+  const { rejected } = await workers.apply(updateBetween(EMPTY_SET, refused)!);
+  assert.equal(rejected.length, 1);
+  await workers.complete();
+  const listed = async () => (await workers.status()).map(({ listeners }) => listeners.map(({ name }) => name));
+  assert.deepEqual(await listed(), [['handed'], ['handed'], ['handed']]);
+  await workers.apply(updateBetween(refused, EMPTY_SET)!);
+  assert.deepEqual(await listed(), [[], [], []]);
+});
+
 test('workers tell of their calls while somebody watches, also one that was started meanwhile', async (t) => {
   const upstream = await server(t, (socket) => socket.end('hello'));
   const port = await freePort();
