@@ -49,19 +49,22 @@ export function placed<T extends { readonly name: string }>(
   named: string | undefined,
 ): readonly T[] {
   const at = list.findIndex(({ name }) => name === named);
+  if (operation === 'REPLACE') return at < 0 ? list : list.with(at, filter);
+  if (operation === 'REMOVE') return at < 0 ? list : list.filter(({ name }) => name !== named);
+  return inserted(list, operation, filter, named === undefined ? undefined : at);
+}
+
+/** The list with the member where the operation puts one; `at`: the place of what it looks for, -1 where there is none, undefined where it looks for nothing. */
+export function inserted<T>(list: readonly T[], operation: Operation, member: T, at: number | undefined): readonly T[] {
   switch (operation) {
     case 'ADD':
-      return [...list, filter];
+      return [...list, member];
     case 'INSERT_FIRST':
-      return [filter, ...list];
+      return [member, ...list];
     case 'INSERT_BEFORE':
-      return named === undefined ? [filter, ...list] : at < 0 ? list : list.toSpliced(at, 0, filter);
+      return at === -1 ? list : list.toSpliced(at ?? 0, 0, member);
     case 'INSERT_AFTER':
-      return named === undefined ? [...list, filter] : at < 0 ? list : list.toSpliced(at + 1, 0, filter);
-    case 'REPLACE':
-      return at < 0 ? list : list.with(at, filter);
-    case 'REMOVE':
-      return at < 0 ? list : list.filter(({ name }) => name !== named);
+      return at === -1 ? list : list.toSpliced(at === undefined ? list.length : at + 1, 0, member);
     default:
       return list;
   }

@@ -7,7 +7,7 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen
 import { refusalOf } from '../../xds/match/metadata.ts';
 import { merged } from '../../xds/patches/merge.ts';
 import type { Patchable } from '../../xds/patches/value.ts';
-import { applied, type Credits, credited, withRefusing } from './apply.ts';
+import { applied, type Credits, credited, inserted, withRefusing } from './apply.ts';
 import { isFor, isMerge, listsOf, type Patch, type PatchSet, type Side } from './patch.ts';
 
 /** Whether a route configuration of a gateway that is on the port that is bound belongs to a port of its Services. */
@@ -120,19 +120,7 @@ function patchedRoute(route: Route, patches: readonly Patch[], credits: Credits)
 function withRoute(routes: readonly Route[], operation: Patch['operation'], route: Route, match: Patch['match']): readonly Route[] {
   const wanted = match?.routeConfiguration?.vhost?.route;
   const at = wanted ? routes.findIndex((each) => routeMatches(each, match)) : undefined;
-  if (at === -1 && operation !== 'ADD') return routes;
-  switch (operation) {
-    case 'ADD':
-      return [...routes, route];
-    case 'INSERT_FIRST':
-      return [route, ...routes];
-    case 'INSERT_BEFORE':
-      return routes.toSpliced(at ?? 0, 0, route);
-    case 'INSERT_AFTER':
-      return routes.toSpliced(at === undefined ? routes.length : at + 1, 0, route);
-    default:
-      return routes;
-  }
+  return at === -1 && operation === 'INSERT_FIRST' ? routes : inserted(routes, operation, route, at);
 }
 
 const ACTIONS = { ROUTE: 'route', REDIRECT: 'redirect', DIRECT_RESPONSE: 'directResponse' } as const;
