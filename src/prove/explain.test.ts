@@ -416,3 +416,24 @@ test("and past the server's", () => {
   assert.equal(ends("traffic.sidecar.istio.io/includeInboundPorts: '80,6380'", 6379), 'upstream');
   assert.equal(ends("traffic.sidecar.istio.io/includeInboundPorts: '80,6380'", 6380), 'closed');
 });
+
+test('of routes whose settings this product does not have, nothing is said of where calls go; limits that no filter reads are none', () => {
+  const ends = (patch: string) => {
+    const filter = `\napiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: f, namespace: istio-system}\nspec: {configPatches: [{${patch}}]}\n---`;
+    const mesh = files(`${ENTRY}${podText('app', '10.0.0.1')}${filter}`);
+    const { outcome } = explain(mesh, parseTarget('http://www.example.com/', {}), { from: 'default/app' }).trace;
+    return outcome.kind === 'undecided' ? outcome.details : outcome.kind;
+  };
+  const route = (fields: string) => ends(`applyTo: HTTP_ROUTE, patch: {operation: MERGE, value: {${fields}}}`);
+  assert.match(route('route: {internal_redirect_policy: {}}'), /internal_redirect_policy is not supported$/);
+  assert.match(route('match: {dynamic_metadata: [{filter: x}]}'), /dynamic_metadata/);
+  assert.match(
+    ends('applyTo: VIRTUAL_HOST, patch: {operation: MERGE, value: {hedge_policy: {hedge_on_per_try_timeout: true}}}'),
+    /hedge_policy/,
+  );
+  assert.equal(route('route: {rate_limits: [{actions: [{remote_address: {}}]}]}'), 'upstream');
+  assert.equal(
+    ends('applyTo: VIRTUAL_HOST, patch: {operation: MERGE, value: {rate_limits: [{actions: [{remote_address: {}}]}]}}'),
+    'upstream',
+  );
+});

@@ -42,6 +42,8 @@ export class RouterFilter implements HttpFilter {
       }
       case 'non-forwarding':
         return answered(NON_FORWARDING, () => 'a non-forwarding action answers nothing');
+      case 'unknown':
+        return { ...answered(NON_FORWARDING, () => action.why), undecided: { why: action.why } };
     }
   }
 

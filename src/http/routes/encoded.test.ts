@@ -103,7 +103,7 @@ test('what is refused is refused at once, with the words of the whole, and leave
   const b = routeOf(first.routes.table, 'b.example');
   const bad: JsonObject[] = [
     config(host('a', 'one'), { name: 'b', domains: ['b.example'], routes: [{ name: 'r', match: { prefix: '/' } }] }),
-    config(host('a', 'one'), { ...host('b', 'one'), rateLimits: [{ actions: [{ remoteAddress: {} }] }] }),
+    config(host('a', 'one'), { ...host('b', 'one'), cors: { maxAge: '1' } }),
     config(host('a', 'one'), host('b', 'one', ['a.example'])),
     config(host('a', 'one', ['a*b'])),
     config(host('a', 'one'), {

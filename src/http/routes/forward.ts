@@ -78,7 +78,6 @@ function refuse(config: RouteActionConfig): void {
     config.retryPolicyTypedConfig && 'retry_policy_typed_config',
     config.internalRedirectPolicy && 'internal_redirect_policy',
     (config.hedgePolicy?.hedgeOnPerTryTimeout || undefined) && 'hedge_policy',
-    config.rateLimits.length > 0 && 'rate_limits',
     config.cors && 'cors (use typed_per_filter_config)',
   ].find((field) => field);
   if (unsupported) throw new SallyportError('xds-unsupported', `route action: ${unsupported} is not supported`);

@@ -70,7 +70,13 @@ export interface CompiledRoute {
   enablesFilter(filter: string, request: RouteRequest): boolean | undefined;
 }
 
-export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction | { readonly kind: 'non-forwarding' };
+export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction | { readonly kind: 'non-forwarding' } | UnknownAction;
+
+/** Of simulation alone: in place of what this product does not have. */
+interface UnknownAction {
+  readonly kind: 'unknown';
+  readonly why: string;
+}
 
 /** How long a stream may take from its start, in ms. */
 export interface StreamDuration {

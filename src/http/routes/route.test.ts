@@ -489,7 +489,7 @@ test('what is not supported is refused with its place', () => {
   const refused: JsonObject[] = [
     { match: { prefix: '/', dynamicMetadata: [{ filter: 'x' }] }, ...to('x') },
     { match: { pathMatchPolicy: { name: 'template' } }, ...to('x') },
-    { match: { prefix: '/' }, route: { cluster: 'x', rateLimits: [{}] } },
+    { match: { prefix: '/' }, route: { cluster: 'x', internalRedirectPolicy: {} } },
     { match: { prefix: '/' }, route: { clusterSpecifierPlugin: 'x' } },
     { match: { prefix: '/' }, route: { cluster: 'x', hashPolicy: [{ filterState: { key: 'x' } }] } },
     { match: { prefix: '/' }, route: { cluster: 'x', retryPolicy: { retryHostPredicate: [{ name: 'other' }] } } },

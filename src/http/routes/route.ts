@@ -2,13 +2,17 @@
  * Compiles a route configuration into the table that every request is looked up in: by the data plane and by simulation alike. Pure: what is random comes
  * with the request.
  */
+import { create } from '@bufbuild/protobuf';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import {
   type Route,
   type RouteMatch,
+  RouteMatch_ConnectMatcherSchema,
+  RouteSchema,
   type VirtualHost,
   VirtualHost_TlsRequirementType,
+  VirtualHostSchema,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { originsOf, refusalOf } from '../../xds/match/metadata.ts';
@@ -59,11 +63,43 @@ export function compileRouteConfiguration(config: RouteConfiguration, context: F
   return tableOf(config, hosts, indexDomains(config.virtualHosts, config));
 }
 
-/** The same table, but a virtual host is compiled, and found invalid, when a request comes to it: for a few questions to many hosts. */
+/** The same table, but a virtual host is compiled when a request comes to it, and where this product does not have what it asks for has routes that nothing is known of. */
 export function compileRoutesOnDemand(config: RouteConfiguration): RouteTable {
   checkRouteConfiguration(config);
-  const hosts = config.virtualHosts.map((host) => once(() => compileVirtualHost(host, config, PURE_CONTEXT)));
+  const hosts = config.virtualHosts.map((host) => once(() => compiledOrUnknown(host, config)));
   return tableOf(config, hosts, indexDomains(config.virtualHosts, config));
+}
+
+function compiledOrUnknown(config: VirtualHost, parent: RouteConfiguration): VirtualHostRoutes {
+  try {
+    return compileVirtualHost(config, parent, PURE_CONTEXT);
+  } catch (error) {
+    if (!(error instanceof SallyportError)) throw error;
+    return unknownHost(config, parent, error.message);
+  }
+}
+
+/** Takes every request, and nobody knows where to. */
+function unknownHost(config: VirtualHost, parent: RouteConfiguration, why: string): VirtualHostRoutes {
+  const matches: readonly RouteMatch['pathSpecifier'][] = [
+    { case: 'prefix', value: '/' },
+    { case: 'connectMatcher', value: create(RouteMatch_ConnectMatcherSchema) },
+  ];
+  const routes = matches.map((pathSpecifier) =>
+    create(RouteSchema, { match: { pathSpecifier }, action: { case: 'nonForwardingAction', value: {} } }),
+  );
+  const host = compileVirtualHost(
+    create(VirtualHostSchema, {
+      name: config.name,
+      domains: config.domains,
+      routes,
+      ...(config.metadata && { metadata: config.metadata }),
+    }),
+    parent,
+    PURE_CONTEXT,
+  );
+  const entries = host.entries.map((entry) => ({ ...entry, route: { ...entry.route, action: { kind: 'unknown', why } as const } }));
+  return { ...host, routes: entries.map(({ route }) => route), entries };
 }
 
 /** Throws `xds-unsupported` for what concerns the whole configuration. */
@@ -123,7 +159,6 @@ export function compileVirtualHost(config: VirtualHost, parent: RouteConfigurati
   const where = `virtual host "${config.name}"`;
   if (config.matcher) throw new SallyportError('xds-unsupported', `${where}: matcher is not supported; use routes`);
   const unsupported = [
-    config.rateLimits.length > 0 && 'rate_limits',
     config.retryPolicyTypedConfig && 'retry_policy_typed_config',
     config.hedgePolicy?.hedgeOnPerTryTimeout && 'hedge_policy',
     config.cors && 'cors (use typed_per_filter_config)',

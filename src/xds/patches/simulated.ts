@@ -40,11 +40,14 @@ const SIMULATED: ReadonlyMap<string, ReadonlySet<string>> = new Map(
       [ListenerFilterSchema, 'name typedConfig'],
       [HttpFilterSchema, 'name typedConfig'],
       [RouteConfigurationSchema, 'virtualHosts maxDirectResponseBodySizeBytes'],
-      [VirtualHostSchema, 'name domains routes retryPolicy typedPerFilterConfig includeRequestAttemptCount includeAttemptCountInResponse'],
+      [
+        VirtualHostSchema,
+        'name domains routes rateLimits retryPolicy typedPerFilterConfig includeRequestAttemptCount includeAttemptCountInResponse',
+      ],
       [RouteSchema, 'name match route redirect directResponse typedPerFilterConfig decorator tracing'],
       [
         RouteActionSchema,
-        'cluster weightedClusters timeout idleTimeout retryPolicy prefixRewrite regexRewrite hostRewriteLiteral autoHostRewrite hashPolicy maxStreamDuration maxGrpcTimeout requestMirrorPolicies priority',
+        'cluster weightedClusters timeout idleTimeout retryPolicy rateLimits prefixRewrite regexRewrite hostRewriteLiteral autoHostRewrite hashPolicy maxStreamDuration maxGrpcTimeout requestMirrorPolicies priority',
       ],
       [RouteAction_RequestMirrorPolicySchema, 'cluster runtimeFraction traceSampled disableShadowHostSuffixAppend'],
       [WeightedClusterSchema, 'clusters totalWeight runtimeKeyPrefix'],
