@@ -44,6 +44,11 @@ export function translated(
   settings: Record<string, unknown> = {},
   more: Pick<Mesh, 'withoutIdentities'> = {},
 ): Translation {
+  return translate(proxy, meshOf(text, settings, more));
+}
+
+/** As `translated`, for several translations of one mesh. */
+export function meshOf(text: string, settings: Record<string, unknown> = {}, more: Pick<Mesh, 'withoutIdentities'> = {}): Mesh {
   const snapshot = snapshotFromText(text);
   assert.deepEqual(
     snapshot.findings.filter(({ level }) => level === 'Error'),
@@ -53,7 +58,7 @@ export function translated(
   const merged = { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, ...settings };
   const config = decode(meshConfig, merged, [], (issue) => assert.fail(issue.message)) as MeshConfig;
   const { registry } = buildRegistry(snapshot, config);
-  return translate(proxy, { snapshot, registry, config, ...more });
+  return { snapshot, registry, config, ...more };
 }
 
 export function listenerOf({ resources }: Translation, name: string): Listener {

@@ -1,5 +1,5 @@
 /** The patches of EnvoyFilters: the last step of a translation. What they do not concern stays the same object. */
-import { Memo } from '../../lib/memo.ts';
+import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { type Metadata, TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -49,8 +49,8 @@ function patchesOf({ proxy, mesh }: TranslateContext, set: PatchSet): Patches {
   const sideOfListener = ({ trafficDirection }: Listener): Side =>
     !isRouter && trafficDirection === TrafficDirection.INBOUND ? 'SIDECAR_INBOUND' : outbound;
   const isInbound = ({ name }: Cluster) => name === INBOUND_PASSTHROUGH_CLUSTER || name.startsWith('inbound|');
-  const addedListeners = added<Listener>(set.get('LISTENER'), sides).filter(({ name }) => name !== '');
-  const addedClusters = added<Cluster>(set.get('CLUSTER'), sides);
+  const addedListeners = added<Listener>(set, 'LISTENER', sides).filter(({ name }) => name !== '');
+  const addedClusters = added<Cluster>(set, 'CLUSTER', sides);
   const cluster = (built: Cluster) => {
     if (!isInbound(built)) return patchedCluster(set, outbound, built, []);
     const port = Number(built.name.split('|')[1]);
@@ -73,19 +73,20 @@ function patchesOf({ proxy, mesh }: TranslateContext, set: PatchSet): Patches {
   };
 }
 
-const lists = new Memo<readonly Cluster[]>();
+const kept = { lists: new Memo<readonly Cluster[]>(), added: new Memo<readonly unknown[]>() };
 
 /** The same list for the same members. */
 function sameList(set: PatchSet, built: readonly Cluster[], patched: readonly Cluster[]): readonly Cluster[] {
-  return lists.get([set, built], patched, () => patched);
+  return kept.lists.get([set, built], patched, () => patched);
 }
 
 function added<T extends { readonly metadata?: Metadata | undefined }>(
-  patches: readonly Patch[] = [],
+  set: PatchSet,
+  applyTo: 'CLUSTER' | 'LISTENER',
   sides: readonly Side[],
 ): readonly T[] {
-  const contexts: readonly string[] = ['ANY', ...sides];
-  return patches.flatMap(({ operation, match, value, source }) =>
-    operation === 'ADD' && contexts.includes(match?.context ?? 'ANY') ? credited(value as unknown as T, new Set([source])) : [],
-  );
+  const isWanted = ({ operation, match }: Patch) => operation === 'ADD' && ['ANY', ...sides].includes(match?.context ?? 'ANY');
+  const build = () =>
+    (set.get(applyTo) ?? []).filter(isWanted).map(({ value, source }) => credited(value as unknown as T, new Set([source])));
+  return kept.added.get([set, `${applyTo} ${sides.join()}`], NO_INPUTS, build) as readonly T[];
 }

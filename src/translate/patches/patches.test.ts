@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
-import { chains, entry, httpOf, listenerOf, ROUTER, routesOf, SIDECAR, translated } from '../../../test/support/translated.ts';
+import { chains, entry, httpOf, listenerOf, meshOf, ROUTER, routesOf, SIDECAR, translated } from '../../../test/support/translated.ts';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { typeNameOf } from '../../xds/unpack.ts';
+import { translate } from '../index.ts';
 
 const HOST = entry('a.example.com', ['80 HTTP', '443 TLS', '6379 TCP']);
 const GATEWAY = `
@@ -284,4 +285,17 @@ test('nothing is renamed, and of several under one name the first stays, as in I
   assert.deepEqual(namesOf(now.routes), namesOf(before.routes));
   assert.equal(now.clusters.find((each) => each.name === name)?.altStatName, '');
   assert.equal(listenerOf(after, '0.0.0.0_80').statPrefix, '');
+});
+
+test('what nothing changed is the same object in the next translation', () => {
+  const text =
+    HOST +
+    filter([
+      patch('CLUSTER', 'cluster: { portNumber: 80 }', 'MERGE', '{ connect_timeout: 3s }'),
+      patch('CLUSTER', '', 'ADD', '{ name: own }'),
+    ]);
+  const mesh = meshOf(text);
+  const [one, two] = [translate(SIDECAR, mesh), translate(SIDECAR, mesh)].map(({ resources }) => resources);
+  assert.equal(one!.clusters, two!.clusters);
+  assert.equal(one!.listeners, two!.listeners);
 });
