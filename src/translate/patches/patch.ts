@@ -1,7 +1,7 @@
 /** Which patches of EnvoyFilters hold for a proxy. */
 import type { Message } from '@bufbuild/protobuf';
 import type { ResourceOf } from '../../api/index.ts';
-import { Memo } from '../../lib/memo.ts';
+import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import type { Lists } from '../../xds/patches/merge.ts';
 import { readPatch } from '../../xds/patches/read.ts';
 import type { Patchable } from '../../xds/patches/value.ts';
@@ -31,8 +31,8 @@ export function patchSet(context: TranslateContext): PatchSet | undefined {
   const all = snapshot.list('EnvoyFilter');
   if (all.length === 0) return undefined;
   const ordered = all.filter((each) => holds(context, each)).sort((a, b) => before(a, b, config.rootNamespace));
-  const [first] = ordered;
-  return first && kept.get([first], ordered, () => setOf(ordered));
+  const [first, ...rest] = ordered;
+  return first && kept.get([first, ...rest], NO_INPUTS, () => setOf(ordered));
 }
 
 const kept = new Memo<PatchSet>();

@@ -287,15 +287,16 @@ test('nothing is renamed, and of several under one name the first stays, as in I
   assert.equal(listenerOf(after, '0.0.0.0_80').statPrefix, '');
 });
 
-test('what nothing changed is the same object in the next translation', () => {
-  const text =
-    HOST +
-    filter([
-      patch('CLUSTER', 'cluster: { portNumber: 80 }', 'MERGE', '{ connect_timeout: 3s }'),
-      patch('CLUSTER', '', 'ADD', '{ name: own }'),
-    ]);
-  const mesh = meshOf(text);
-  const [one, two] = [translate(SIDECAR, mesh), translate(SIDECAR, mesh)].map(({ resources }) => resources);
-  assert.equal(one!.clusters, two!.clusters);
-  assert.equal(one!.listeners, two!.listeners);
+test('what nothing changed is the same object in the next translation, whatever other proxies are translated between', () => {
+  const merge = (name: string, more: Given) =>
+    filter([patch('CLUSTER', 'cluster: { portNumber: 80 }', 'MERGE', '{ connect_timeout: 3s }')], { name, ...more });
+  const added = filter([patch('CLUSTER', '', 'ADD', '{ name: own }')], { name: 'of-all' });
+  const ofSome = (app: string) => merge(`of-${app}`, { spec: `workloadSelector: { labels: { app: ${app} } }` });
+  const mesh = meshOf(HOST + added + ofSome('sleep') + ofSome('other'));
+  const other = { ...SIDECAR, name: 'other', labels: { app: 'other' } };
+  const one = translate(SIDECAR, mesh).resources;
+  translate(other, mesh);
+  const two = translate(SIDECAR, mesh).resources;
+  assert.equal(one.clusters, two.clusters);
+  assert.equal(one.listeners, two.listeners);
 });
