@@ -73,6 +73,10 @@ test('of a patch, what is not applied or not simulated', () => {
     ),
     /istio\.stats is a filter of Istio's own/,
   );
+  // What can't be read is put in as it is written, so that it closes; only what would be merged is left out.
+  const rbac = "{name: x, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC, newer_field: {}}}";
+  assert.match(said('HTTP_FILTER', 'INSERT_FIRST', rbac), /not simulated: envoy\.extensions\.filters\.http\.rbac\.v3\.RBAC$/);
+  assert.match(said('HTTP_FILTER', 'MERGE', rbac), /is not applied: .*newer_field/);
   assert.match(said('BOOTSTRAP', 'MERGE', '{}'), /bootstraps are not patched/);
   assert.match(said('EXTENSION_CONFIG', 'ADD', '{}'), /ECDS/);
   assert.match(said('CLUSTER', 'MERGE', '{}', 'proxy: {metadata: {ROUTER_MODE: x}}'), /metadata of proxies is not known \(ROUTER_MODE\)/);

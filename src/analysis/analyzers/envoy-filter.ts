@@ -58,7 +58,7 @@ function unserved(context: Context, envoyFilter: ResourceOf<'EnvoyFilter'>, inde
   const { foreign, unsimulated } = reading.value;
   if (foreign.length > 0)
     report(
-      `${foreign.join(', ')}: Envoy has this extension and the embedded data plane does not, which refuses what it is put into (calls are closed). What it does is not simulated: explain passes over it, and verify leaves open what it may decide.`,
+      `${foreign.join(', ')}: Envoy has what is written here and the embedded data plane does not, which refuses what it is put into (calls are closed). What it does is not simulated: explain passes over it, and verify leaves open what it may decide.`,
     );
   if (unsimulated.length > 0)
     report(`What ${unsimulated.join(', ')} does is not simulated: explain passes over it, and verify leaves open what it may decide.`);

@@ -29,9 +29,16 @@ export function readPatch(stated: StatedPatch): PatchReading {
   if (elsewhere !== undefined) return { kind: 'elsewhere', why: elsewhere };
   const value = valueOf(stated);
   if (typeof value === 'string') return { kind: 'unapplied', why: value };
-  const untyped = stated.patch?.operation === 'MERGE' || stated.patch?.operation === 'REMOVE' ? undefined : withoutType(value.message);
+  const untyped = merges(stated) || stated.patch?.operation === 'REMOVE' ? undefined : withoutType(value.message);
   return { kind: 'applied', value: untyped === undefined ? value : { ...value, foreign: [...value.foreign, untyped] } };
 }
+
+function merges({ patch }: StatedPatch): boolean {
+  return patch?.operation === 'MERGE' || patch?.operation === 'MERGE_AND_REPLACE_LIST';
+}
+
+/** In these a merged extension takes the place of the one that is there. */
+const ROUTING: ReadonlySet<string> = new Set(['ROUTE_CONFIGURATION', 'VIRTUAL_HOST', 'HTTP_ROUTE']);
 
 /** Of a filter that is put in by its name alone: that name. */
 function withoutType(message: Message): string | undefined {
@@ -72,7 +79,7 @@ function valueOf(stated: StatedPatch): PatchValue | string {
   const missing = namedFilters(stated).find((name) => ISTIOS_OWN.has(name));
   if (missing !== undefined)
     return `${missing} is a filter of Istio's own proxies, and there is none here: place the patch by the router, or use Telemetry`;
-  return patchValue(applyTo, patch.operation === 'REMOVE' ? {} : patch.value);
+  return patchValue(applyTo, patch.operation === 'REMOVE' ? {} : patch.value, ROUTING.has(applyTo) || !merges(stated));
 }
 
 function namedFilters({ match, patch }: StatedPatch): readonly string[] {

@@ -66,7 +66,7 @@ export function isPatchable(applyTo: string): applyTo is Patchable {
 
 export interface PatchValue {
   readonly message: Message;
-  /** Types of extensions in it that Envoy alone has. */
+  /** Types of extensions in it that are for Envoy alone: it has them, or what is written of them. */
   readonly foreign: readonly string[];
   /** Fields, as `type.field`, of which simulation does not know what they do. */
   readonly unsimulated: readonly string[];
@@ -104,12 +104,16 @@ const KNOWN: readonly DescMessage[] = [
 ];
 const registry: Registry = createRegistry(...KNOWN);
 
-/** The value as what it is applied to; the reason, as text, why it is none. */
-export function patchValue(applyTo: Patchable, value: unknown): PatchValue | string {
+/**
+ * The value as what it is applied to; the reason, as text, why it is none.
+ * @param asWritten whether an extension that can't be read stands as its author wrote it, so that whoever can't read it closes. Else, where it would be
+ * merged into another, the value is none.
+ */
+export function patchValue(applyTo: Patchable, value: unknown, asWritten: boolean): PatchValue | string {
   const foreign = new Set<string>();
   try {
     const schema = SCHEMAS[applyTo];
-    const message: Message = fromJson(schema, withStructs(value as JsonValue, foreign), { registry });
+    const message: Message = fromJson(schema, withStructs(value as JsonValue, { foreign, asWritten }), { registry });
     return { message, foreign: [...foreign], unsimulated: [...new Set(unsimulatedFields(schema, message, typeIn))] };
   } catch (error) {
     return messageOf(error);
@@ -122,19 +126,37 @@ function typeIn({ typeUrl }: Any): DescMessage | undefined {
 
 const TYPE = '@type';
 
-/** Extensions of types that are not known here, as `TypedStruct`s: Envoy reads from them what it reads from messages. */
-function withStructs(value: JsonValue, foreign: Set<string>): JsonValue {
-  if (Array.isArray(value)) return value.map((each) => withStructs(each, foreign));
+interface Reading {
+  readonly foreign: Set<string>;
+  readonly asWritten: boolean;
+}
+
+/** Extensions that can't be read here as `TypedStruct`s: Envoy reads from them what it reads from messages. */
+function withStructs(value: JsonValue, reading: Reading): JsonValue {
+  if (Array.isArray(value)) return value.map((each) => withStructs(each, reading));
   if (typeof value !== 'object' || value === null) return value;
   const typeUrl = value[TYPE];
-  if (typeof typeUrl !== 'string') return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withStructs(each, foreign)]));
+  if (typeof typeUrl !== 'string') return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withStructs(each, reading)]));
   const type = typeUrl.slice(typeUrl.lastIndexOf('/') + 1);
   const { [TYPE]: _, ...fields } = value;
   if (type === TypedStructSchema.typeName || type === UdpaTypedStructSchema.typeName)
-    return withStructs({ ...(fields.value as JsonObject), [TYPE]: fields.typeUrl ?? fields.type_url ?? '' }, foreign);
-  if (registry.getMessage(type)) return { [TYPE]: typeUrl, ...(withStructs(fields, foreign) as JsonObject) };
-  foreign.add(type);
+    return withStructs({ ...(fields.value as JsonObject), [TYPE]: fields.typeUrl ?? fields.type_url ?? '' }, reading);
+  const schema = registry.getMessage(type);
+  if (schema) {
+    const known = withStructs(fields, reading) as JsonObject;
+    if (!reading.asWritten || isReadable(schema, known)) return { [TYPE]: typeUrl, ...known };
+  }
+  reading.foreign.add(type);
   return { [TYPE]: `type.googleapis.com/${TypedStructSchema.typeName}`, typeUrl, value: fields };
+}
+
+function isReadable(schema: DescMessage, value: JsonObject): boolean {
+  try {
+    fromJson(schema, value, { registry });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The configuration of an extension with what a patch says; the same `target` where the two are of different types or of one that is not known. */

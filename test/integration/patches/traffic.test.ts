@@ -248,6 +248,19 @@ test('the embedded data plane refuses what has such a filter, says which, and le
   assert.match(explain('/'), /envoy\.filters\.http\.lua \(.*\) is not simulated/);
 });
 
+test('so it does where a filter that it has is configured in a way that it does not know', async (t) => {
+  const typed = `{ '@type': ${TYPES}.http.rbac.v3.RBAC, newer_field: {} }`;
+  const { up, call } = await world(
+    t,
+    ENGINES[0][1],
+    () => `
+  - { applyTo: HTTP_FILTER, match: { context: GATEWAY }, patch: { operation: INSERT_FIRST, value: { name: own.rbac, typed_config: ${typed} } } }`,
+  );
+  await up.says(/filter "own\.rbac": .*newer_field/);
+  await up.says(/: ready/);
+  await assert.rejects(call('/'));
+});
+
 test('without one the same call goes through', async (t) => {
   const { up, callSidecar } = await world(t, ENGINES[0][1], () => ' []');
   await up.says(/: ready/);
