@@ -13,6 +13,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import { buildPages } from '../../scripts/pages.mjs';
 import { freePort, Program } from '../integration/cli/program.ts';
 import { findTool, needs } from '../integration/tools.ts';
+import { hostHere, REGISTRY_ONLY, throughEgress } from '../support/egress-text.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const PAGES = join(ROOT, 'dist/ui');
@@ -22,49 +23,7 @@ export const skip =
 
 /** A server outside, and what may be called: one host by the gateway, one past it. */
 export function mesh(port: number): string {
-  return `apiVersion: v1
-kind: ConfigMap
-metadata: { name: istio, namespace: istio-system }
-data: { mesh: "outboundTrafficPolicy: { mode: REGISTRY_ONLY }" }
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: www, namespace: default }
-spec:
-  hosts: [www.example.com]
-  resolution: STATIC
-  location: MESH_EXTERNAL
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: { name: egress, namespace: default }
-spec:
-  selector: { istio: egressgateway }
-  servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: [www.example.com] }]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: www, namespace: default }
-spec:
-  hosts: [www.example.com]
-  gateways: [mesh, egress]
-  http:
-  - match: [{ gateways: [mesh] }]
-    route: [{ destination: { host: istio-egressgateway.istio-system.svc.cluster.local, port: { number: 80 } } }]
-  - match: [{ gateways: [egress] }]
-    route: [{ destination: { host: www.example.com, port: { number: 80 } } }]
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: leak, namespace: default }
-spec:
-  hosts: [leak.example.com]
-  resolution: STATIC
-  location: MESH_EXTERNAL
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
+  return `${REGISTRY_ONLY}${hostHere('www', 'www.example.com', port)}${throughEgress('www.example.com')}${hostHere('leak', 'leak.example.com', port)}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService

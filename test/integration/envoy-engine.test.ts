@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
+import { fromGateway, hostHere } from '../support/egress-text.ts';
 import { freePort, get, PROGRAM, Program } from './cli/program.ts';
 import { until } from './controller-world.ts';
 import { programWorld } from './program-world.ts';
@@ -14,17 +15,7 @@ import { programWorld } from './program-world.ts';
 const envoy = findEnvoy();
 const skip = envoy === undefined ? 'no Envoy here: set ENVOY' : process.platform !== 'linux' && 'needs /proc';
 
-const FILES = `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: www, namespace: default }
-spec:
-  hosts: [www.example.com]
-  resolution: STATIC
-  location: MESH_EXTERNAL
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1, ports: { http: 9 } }]
-`;
+const FILES = hostHere('www', 'www.example.com', 9);
 
 interface Place {
   readonly temporary: string;
@@ -161,24 +152,7 @@ const ROUTER = (gateway: number, upstream: number) => `
 apiVersion: v1
 kind: Pod
 metadata: { name: egress-1, namespace: default, labels: { app: egress } }
-status: { podIP: 127.0.0.1 }
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: { name: egress, namespace: default }
-spec:
-  selector: { app: egress }
-  servers: [{ port: { number: ${gateway}, name: http, protocol: HTTP }, hosts: [www.example.com] }]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: www, namespace: default }
-spec:
-  hosts: [www.example.com]
-  gateways: [egress]
-  http: [{ route: [{ destination: { host: www.example.com, port: { number: 80 } } }] }]
----
-${FILES.replace('http: 9', `http: ${upstream}`)}`;
+status: { podIP: 127.0.0.1 }${fromGateway('www.example.com', gateway, 'app: egress')}${hostHere('www', 'www.example.com', upstream)}`;
 
 test("it counts Istio's metrics, which the admin address shows", { skip, timeout: 90_000 }, async (t) => {
   const { folder, upstream, run } = await programWorld(t, 'engine-metrics', (_request, answer) => answer.end('hello'));

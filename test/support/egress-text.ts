@@ -41,3 +41,21 @@ spec:
     route: [{ destination: { host: istio-egressgateway.istio-system.svc.cluster.local, port: { number: 80 } } }]
   - match: [{ gateways: [egress] }]
     route: [{ destination: { host: ${host}, port: { number: 80 } } }]`;
+
+/** What arrives for the host at a port of the gateways that a label selects goes to the host. */
+export const fromGateway = (host: string, port: number, label = 'istio: egressgateway') => `
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: egress, namespace: default }
+spec:
+  selector: { ${label} }
+  servers: [{ port: { number: ${port}, name: http, protocol: HTTP }, hosts: [${host}] }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: www, namespace: default }
+spec:
+  hosts: [${host}]
+  gateways: [egress]
+  http: [{ name: all, route: [{ destination: { host: ${host}, port: { number: 80 } } }] }]`;

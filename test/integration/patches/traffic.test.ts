@@ -6,7 +6,7 @@ import { type IncomingHttpHeaders, request } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { findEnvoy } from '../../../scripts/fetch-envoy.ts';
-import { hostHere } from '../../support/egress-text.ts';
+import { fromGateway, hostHere } from '../../support/egress-text.ts';
 import { freePort, PROGRAM } from '../cli/program.ts';
 import { programWorld } from '../program-world.ts';
 
@@ -29,28 +29,21 @@ spec:
   addresses: [127.0.0.1]
   resolution: STATIC
   ports: [{ number: ${upstream}, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1 }]
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: { name: egress, namespace: default }
-spec:
-  selector: { istio: egressgateway }
-  servers: [{ port: { number: ${port}, name: http, protocol: HTTP }, hosts: [www.example.com] }]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: www, namespace: default }
-spec:
-  hosts: [www.example.com]
-  gateways: [egress]
-  http: [{ name: all, route: [{ destination: { host: www.example.com, port: { number: 80 } } }] }]
+  endpoints: [{ address: 127.0.0.1 }]${fromGateway('www.example.com', port)}
 ---
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
 metadata: { name: patches, namespace: istio-system }
 spec:
   configPatches:${patches}
+`;
+
+/** A filter of HTTP that goes in at the end, where Envoy's router is: what follows is the filter. */
+const beforeRouter = (context: 'GATEWAY' | 'ANY') => `  - applyTo: HTTP_FILTER
+    match: { context: ${context}, listener: { filterChain: { filter: { name: ${MANAGER}, subFilter: { name: envoy.filters.http.router } } } } }
+    patch:
+      operation: INSERT_BEFORE
+      value:
 `;
 
 /** Settings of the connection manager, a header for one host, a route's timeout, a route that answers by itself, access by RBAC. */
@@ -74,12 +67,7 @@ const KNOWN = (port: number) => `
   - applyTo: HTTP_ROUTE
     match: { context: GATEWAY }
     patch: { operation: INSERT_FIRST, value: { name: own, match: { path: /teapot }, direct_response: { status: 418 } } }
-  - applyTo: HTTP_FILTER
-    match: { context: GATEWAY, listener: { filterChain: { filter: { name: ${MANAGER}, subFilter: { name: envoy.filters.http.router } } } } }
-    patch:
-      operation: INSERT_BEFORE
-      value:
-        name: own.rbac
+${beforeRouter('GATEWAY')}        name: own.rbac
         typed_config:
           '@type': ${TYPES}.http.rbac.v3.RBAC
           rules:
@@ -89,12 +77,7 @@ const KNOWN = (port: number) => `
 
 /** Three requests, and one more each minute; of one route another number. */
 const LIMIT = () => `
-  - applyTo: HTTP_FILTER
-    match: { context: GATEWAY, listener: { filterChain: { filter: { name: ${MANAGER}, subFilter: { name: envoy.filters.http.router } } } } }
-    patch:
-      operation: INSERT_BEFORE
-      value:
-        name: envoy.filters.http.local_ratelimit
+${beforeRouter('GATEWAY')}        name: envoy.filters.http.local_ratelimit
         typed_config:
           '@type': type.googleapis.com/udpa.type.v1.TypedStruct
           type_url: ${TYPES}.http.local_ratelimit.v3.LocalRateLimit
@@ -123,12 +106,7 @@ const LIMIT = () => `
 `;
 
 const LUA = `
-  - applyTo: HTTP_FILTER
-    match: { context: ANY, listener: { filterChain: { filter: { name: ${MANAGER}, subFilter: { name: envoy.filters.http.router } } } } }
-    patch:
-      operation: INSERT_BEFORE
-      value:
-        name: envoy.filters.http.lua
+${beforeRouter('ANY')}        name: envoy.filters.http.lua
         typed_config:
           '@type': ${TYPES}.http.lua.v3.Lua
           default_source_code: { inline_string: "function envoy_on_request(r) r:respond({[':status'] = '418'}, 'lua') end" }
