@@ -160,7 +160,8 @@ export class Outside {
   #addresses(name: string, type: 'A' | 'AAAA') {
     const lower = name.toLowerCase();
     const known = ADDRESSES[lower] ?? (lower.endsWith(WILD) ? WILD_ADDRESS : undefined);
-    const turned = lower.startsWith('turning.') && this.#turn++ % 3 !== 0 ? INSIDE[this.#turn % INSIDE.length] : undefined;
+    // From the first answer on: how often a name is asked for depends on how fast the machine is.
+    const turned = lower.startsWith('turning.') && this.#turn++ % 3 !== 2 ? INSIDE[this.#turn % INSIDE.length] : undefined;
     const all = [turned ?? known].filter((address) => address !== undefined && address.includes(':') === (type === 'AAAA'));
     return all.map((data) => ({ type, name, ttl: 1, data: data! }) as const);
   }
