@@ -48,6 +48,8 @@ const proxy = join(folder, 'proxy.cjs');
 await esbuild.build({
   ...common,
   format: 'cjs',
+  // V8 keeps the text for as long as the process runs: a megabyte of it is blanks and comments.
+  minifyWhitespace: true,
   entryPoints: [join(root, 'src/cli/proxy-main.ts')],
   outfile: proxy,
   define: { 'import.meta.url': 'sallyportUrl' },

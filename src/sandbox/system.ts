@@ -1,7 +1,7 @@
 /** The system calls that Node does not offer, through koffi. Linux; each throws `sandbox-unavailable` with the call's error. */
-import { createRequire } from 'node:module';
 import { getSystemErrorMap } from 'node:util';
 import { SallyportError } from '../lib/errors.ts';
+import { koffi } from '../lib/libc.ts';
 
 type Result = number;
 
@@ -29,9 +29,9 @@ export function calls(): Calls {
 }
 
 function load(): Calls {
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-  const libc = koffi.load(null);
-  koffi.struct('sock_fprog', { len: 'uint16_t', filter: 'void *' });
+  const { load: open, struct, errno } = koffi();
+  const libc = open(null);
+  struct('sock_fprog', { len: 'uint16_t', filter: 'void *' });
   return {
     socket: libc.func('int socket(int domain, int type, int protocol)'),
     send: libc.func('long send(int fd, void *bytes, size_t length, int flags)'),
@@ -45,7 +45,7 @@ function load(): Calls {
     tcgetattr: libc.func('int tcgetattr(int fd, void *mode)'),
     tcsetattr: libc.func('int tcsetattr(int fd, int when, void *mode)'),
     tcflow: libc.func('int tcflow(int fd, int action)'),
-    errno: () => koffi.errno(),
+    errno: () => errno(),
   } as Calls;
 }
 

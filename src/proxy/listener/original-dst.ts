@@ -1,6 +1,6 @@
 /** SO_ORIGINAL_DST: where a connection was going before the kernel's redirect rule sent it here. Linux; through the optional package koffi. */
-import { createRequire } from 'node:module';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import { libc } from '../../lib/libc.ts';
 import type { StreamSocket } from '../net/stream-socket.ts';
 import type { Address } from '../types.ts';
 
@@ -28,9 +28,7 @@ function load(): GetSockOpt {
     );
   }
   try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    const libc = koffi.load(null);
-    return libc.func('int getsockopt(int fd, int level, int name, void *value, void *length)') as GetSockOpt;
+    return libc().func('int getsockopt(int fd, int level, int name, void *value, void *length)') as GetSockOpt;
   } catch (error) {
     throw new SallyportError(
       'original-dst-unavailable',
