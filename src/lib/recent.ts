@@ -11,7 +11,7 @@ export class Recent<K, V extends object> {
 
   /** The cached value of `key`; looking does not count as a use. */
   peek(key: K): V | undefined {
-    return this.#values.get(key);
+    return this.#last?.key === key ? this.#last.value : this.#values.get(key);
   }
 
   get(key: K, make: () => V): V {

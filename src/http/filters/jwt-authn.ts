@@ -65,12 +65,14 @@ export class JwtAuthnFilter implements HttpFilter {
       ...metadataOf(outcome),
       undecided,
       reroutes: outcome.some(({ reroutes }) => reroutes),
-      edit(head) {
-        const { headers } = head;
-        head.edited = true;
-        for (const field of own) headers.remove(field);
-        for (const token of outcome) token.edit(headers);
-      },
+      ...((own.length > 0 || outcome.some(({ edit }) => edit !== undefined)) && {
+        edit(head: Head) {
+          const { headers } = head;
+          head.edited = true;
+          for (const field of own) headers.remove(field);
+          for (const { edit } of outcome) edit?.(headers);
+        },
+      }),
     };
   }
 

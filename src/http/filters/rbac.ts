@@ -4,7 +4,7 @@ import { type RBAC, type RBACPerRoute, RBACPerRouteSchema } from '../../xds/gen/
 import { unsupported } from '../../xds/unpack.ts';
 import { compileRbac, deniedDetails, type RbacEngine, type RbacVerdict } from '../rbac/engine.ts';
 import { policyOrigins, refusalText } from '../rbac/policies.ts';
-import type { DynamicMetadata, RbacSubject } from '../rbac/subject.ts';
+import { type DynamicMetadata, type RbacSubject, withMetadata } from '../rbac/subject.ts';
 import { CERTAIN, type FilterStatus, type FilterStream, type HttpFilter, type JudgedRequest, type Judgement, PASS } from './filter.ts';
 
 interface Engines {
@@ -39,7 +39,7 @@ export class RbacFilter implements HttpFilter {
     // Of a request that stands for others, a policy is noted that any of them may match: what asks an authorizer then asks of all.
     const noted = shadow && shadowNote(shadow.judge({ ...subject, open }), shadowPrefix);
     const verdict = enforced?.judge(subject);
-    const made = verdict ? { ...noted, ...verdictNote(verdict, noted) } : noted;
+    const made = verdict ? noteOf(verdict, noted) : noted;
     const judgement: Judgement = made ? { ...PASS, metadata: made } : PASS;
     return verdict?.allowed === false ? { ...judgement, answer: denied(enforced!, verdict, subject, open) } : judgement;
   }
@@ -89,8 +89,21 @@ function shadowNote({ allowed, policy }: RbacVerdict, prefix: string): DynamicMe
   };
 }
 
-function verdictNote({ allowed, policy, logs }: RbacVerdict, noted: DynamicMetadata | undefined): DynamicMetadata {
+/** Notes of verdicts alone: an engine has the same verdict for each call that the same policy matches. */
+const NOTES = new WeakMap<RbacVerdict, DynamicMetadata>();
+
+function noteOf(verdict: RbacVerdict, noted: DynamicMetadata | undefined): DynamicMetadata {
+  if (noted) return withMetadata(noted, verdictNote(verdict));
+  let note = NOTES.get(verdict);
+  if (!note) {
+    note = verdictNote(verdict);
+    NOTES.set(verdict, note);
+  }
+  return note;
+}
+
+function verdictNote({ allowed, policy, logs }: RbacVerdict): DynamicMetadata {
   const result = { enforced_engine_result: allowed === true ? 'allowed' : 'denied' };
-  const effective = { ...noted?.[NAMESPACE], ...(policy !== '' && { enforced_effective_policy_id: policy }), ...result };
+  const effective = { ...(policy !== '' && { enforced_effective_policy_id: policy }), ...result };
   return { [NAMESPACE]: effective, ...(logs !== undefined && { 'envoy.common': { access_log_hint: logs } }) };
 }

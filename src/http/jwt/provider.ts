@@ -23,8 +23,8 @@ export interface Accepted {
   readonly metadata: JsonObject | undefined;
   /** Whether the route is to be chosen again, by what the token says. */
   readonly reroutes: boolean;
-  /** What of the request changes: the token that is not passed on, and fields that are made of its claims. */
-  edit(headers: HeaderMap): void;
+  /** What of the request changes: the token that is not passed on, and fields that are made of its claims. Undefined where nothing does. */
+  readonly edit: ((headers: HeaderMap) => void) | undefined;
 }
 
 export interface Provider {
@@ -40,6 +40,13 @@ export interface Provider {
 export function judgedByKeys(provider: Provider, head: Head, now: number): boolean {
   const outcome = provider.verify(head, now);
   return typeof outcome === 'string' && isOfKeys(outcome);
+}
+
+interface Signed {
+  readonly token: Token;
+  /** The field in which it came. */
+  readonly field: string | undefined;
+  readonly accepted: Accepted;
 }
 
 interface Found {
@@ -70,7 +77,7 @@ export function compileProvider(config: JwtProvider, where: string): Provider {
     return audiences.size > 0 && !named.some((each) => audiences.has(each)) ? WRONG_AUDIENCE : undefined;
   };
   // A client sends the same token with each request: it is read, and its signature verified, once. What time decides is asked each time.
-  const signed = new Recent<string, Token>(MOST_TOKENS);
+  const signed = new Recent<string, Signed>(MOST_TOKENS);
   return {
     ownFields: [config.forwardPayloadHeader, ...config.claimToHeaders.map(({ headerName }) => headerName)]
       .filter((name) => name !== '')
@@ -80,15 +87,16 @@ export function compileProvider(config: JwtProvider, where: string): Provider {
       let why = MISSING;
       for (const { text, field } of tokensIn(head, config)) {
         const known = signed.peek(text);
-        const token = known ?? readToken(text);
+        const token = known ? known.token : readToken(text);
         if (typeof token === 'string') {
           why = token;
           continue;
         }
         const wrong = problem(token, now) ?? (known ? undefined : signatureProblem(token, keys));
         if (wrong === undefined) {
-          if (text.length <= LONGEST_KEPT) signed.get(text, () => token);
-          return accepted(config, token, field);
+          const made = known && known.field === field ? known.accepted : accepted(config, token, field);
+          if (text.length <= LONGEST_KEPT) signed.get(text, () => ({ token, field, accepted: made }));
+          return made;
         }
         why = wrong;
       }
@@ -134,17 +142,21 @@ function accepted(config: JwtProvider, { claims, payload }: Token, field: string
     return value === undefined || value === null ? [] : [[headerName.toLowerCase(), fieldBytes(claimText(value))] as const];
   });
   const spaced = normalizePayloadInMetadata?.spaceDelimitedClaims ?? [];
+  const removes = forward ? undefined : field;
+  const changes = forwardPayloadHeader !== '' || fields.length > 0 || removes !== undefined;
   return {
     metadata: payloadInMetadata === '' ? undefined : { [payloadInMetadata]: withLists(claims, spaced) },
     reroutes: clearRouteCache && (fields.length > 0 || payloadInMetadata !== ''),
-    edit(headers) {
-      if (forwardPayloadHeader !== '') {
-        const padding = config.padForwardPayloadHeader ? '='.repeat((4 - (payload.length % 4)) % 4) : '';
-        headers.set(forwardPayloadHeader.toLowerCase(), `${payload}${padding}`);
-      }
-      for (const [name, value] of fields) headers.set(name, value);
-      if (!forward && field !== undefined) headers.remove(field);
-    },
+    edit: !changes
+      ? undefined
+      : (headers) => {
+          if (forwardPayloadHeader !== '') {
+            const padding = config.padForwardPayloadHeader ? '='.repeat((4 - (payload.length % 4)) % 4) : '';
+            headers.set(forwardPayloadHeader.toLowerCase(), `${payload}${padding}`);
+          }
+          for (const [name, value] of fields) headers.set(name, value);
+          if (removes !== undefined) headers.remove(removes);
+        },
   };
 }
 

@@ -16,6 +16,7 @@ export interface RbacEngine {
   readonly action: 'allow' | 'deny' | 'log';
   /** Names of the policies, sorted as they are asked. */
   readonly policies: readonly string[];
+  /** Of the same policy the same object, where it is known whether the policy matches. */
   judge(subject: RbacSubject): RbacVerdict;
 }
 
@@ -31,30 +32,29 @@ export function compileRbac(rules: RBAC, where: string): RbacEngine {
       if (policy.condition || policy.checkedCondition) unsupported(`${at}.condition`, 'conditions in CEL are not supported');
       const permission = any(policy.permissions.map((each) => compilePermission(each, at)));
       const principal = any(policy.principals.map((each) => compilePrincipal(each, at)));
-      return { name, matches: all([permission, principal]) };
+      return { matches: all([permission, principal]), verdict: verdictOf(action, name, true) };
     });
-  return { action, policies: policies.map(({ name }) => name), judge: (subject) => judge(action, policies, subject) };
+  const none = verdictOf(action, '', false);
+  return { action, policies: policies.map(({ verdict }) => verdict.policy), judge: (subject) => judge(action, policies, none, subject) };
 }
 
-function judge(
-  action: RbacEngine['action'],
-  policies: readonly { readonly name: string; readonly matches: Matcher }[],
-  subject: RbacSubject,
-): RbacVerdict {
-  let matched: Truth = false;
-  let policy = '';
-  for (const { name, matches } of policies) {
+interface CompiledPolicy {
+  readonly matches: Matcher;
+  /** If it is the first to match. */
+  readonly verdict: RbacVerdict;
+}
+
+function judge(action: RbacEngine['action'], policies: readonly CompiledPolicy[], none: RbacVerdict, subject: RbacSubject): RbacVerdict {
+  let possible: string | undefined;
+  for (const { matches, verdict } of policies) {
     const truth = matches(subject);
-    if (truth === true) {
-      matched = true;
-      policy = name;
-      break;
-    }
-    if (truth === undefined) {
-      if (matched === false) policy = name;
-      matched = undefined;
-    }
+    if (truth === true) return verdict;
+    if (truth === undefined) possible ??= verdict.policy;
   }
+  return possible === undefined ? none : verdictOf(action, possible, undefined);
+}
+
+function verdictOf(action: RbacEngine['action'], policy: string, matched: Truth): RbacVerdict {
   if (action === 'log') return { allowed: true, policy, logs: matched === true };
   const allowed = action === 'allow' || matched === undefined ? matched : !matched;
   return { allowed, policy, logs: undefined };

@@ -43,6 +43,7 @@ export type Matcher = (subject: RbacSubject) => Truth;
 
 /** What was known before and what is new: of one filter, later values of a key replace earlier ones. */
 export function withMetadata(before: DynamicMetadata | undefined, made: DynamicMetadata): DynamicMetadata {
+  if (before === undefined) return made;
   const result: Record<string, JsonObject> = { ...before };
   for (const [filter, values] of Object.entries(made)) result[filter] = { ...result[filter], ...values };
   return result;
