@@ -11,9 +11,8 @@ export class HeaderMap {
 
   /** The first value of `name` (lower case), or undefined. */
   get(name: string): string | undefined {
-    const { flat } = this;
-    for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) return flat[i + 1];
-    return undefined;
+    const at = this.#find(name, 0);
+    return at < 0 ? undefined : this.flat[at + 1];
   }
 
   has(name: string): boolean {
@@ -35,34 +34,44 @@ export class HeaderMap {
   /** Replaces every value of `name` by one, at the place of the first. */
   set(name: string, value: string): void {
     const { flat } = this;
-    let kept = -1;
-    let write = 0;
-    for (let read = 0; read < flat.length; read += 2) {
-      const same = flat[read] === name;
-      if (same && kept >= 0) continue;
-      if (same) kept = write;
-      flat[write] = flat[read]!;
-      flat[write + 1] = same ? value : flat[read + 1]!;
-      write += 2;
+    const at = this.#find(name, 0);
+    if (at < 0) {
+      flat.push(name, value);
+      return;
     }
-    flat.length = write;
-    if (kept < 0) flat.push(name, value);
+    flat[at + 1] = value;
+    this.#drop(name, at + 2);
   }
 
   remove(name: string): void {
-    if (this.get(name) !== undefined) this.#keep((other) => other !== name);
+    this.#drop(name, 0);
   }
 
   /** In one pass, however many names a client gives. */
   removeAll(names: ReadonlySet<string>): void {
-    this.#keep((name) => !names.has(name));
-  }
-
-  #keep(kept: (name: string) => boolean): void {
     const { flat } = this;
     let write = 0;
     for (let read = 0; read < flat.length; read += 2) {
-      if (!kept(flat[read]!)) continue;
+      if (names.has(flat[read]!)) continue;
+      flat[write] = flat[read]!;
+      flat[write + 1] = flat[read + 1]!;
+      write += 2;
+    }
+    flat.length = write;
+  }
+
+  #find(name: string, from: number): number {
+    const { flat } = this;
+    for (let i = from; i < flat.length; i += 2) if (flat[i] === name) return i;
+    return -1;
+  }
+
+  #drop(name: string, from: number): void {
+    const { flat } = this;
+    let write = this.#find(name, from);
+    if (write < 0) return;
+    for (let read = write + 2; read < flat.length; read += 2) {
+      if (flat[read] === name) continue;
       flat[write] = flat[read]!;
       flat[write + 1] = flat[read + 1]!;
       write += 2;

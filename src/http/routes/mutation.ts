@@ -81,13 +81,17 @@ const PSEUDO: Readonly<Record<string, 'authority' | 'path' | 'method' | undefine
 
 class Level implements HeaderMutations {
   readonly #removals: readonly string[];
+  /** As they are made: what overwrites comes first. */
   readonly #additions: readonly Addition[];
   readonly #literal: boolean;
+  /** Whether some depend on what is there. */
+  readonly #conditional: boolean;
 
   constructor(removals: readonly string[], additions: readonly Addition[]) {
     this.#removals = removals;
-    this.#additions = additions;
+    this.#additions = [...additions.filter(overwrites), ...additions.filter((each) => !overwrites(each))];
     this.#literal = additions.every(({ literal }) => literal !== undefined);
+    this.#conditional = additions.some(({ action }) => action === 'add-if-absent' || action === 'overwrite-if-exists');
   }
 
   apply(headers: HeaderMap, record: FormatRecord, target?: PseudoHeaderTarget): void {
@@ -95,25 +99,25 @@ class Level implements HeaderMutations {
     const additions = this.#additions;
     // All values are formed from the headers as they were before the first addition.
     const values = this.#literal ? undefined : additions.map((addition) => addition.literal ?? addition.format(record));
-    const present = additions.map(({ name, action }) =>
-      action === 'add-if-absent' || action === 'overwrite-if-exists' ? headers.has(name) || PSEUDO[name] !== undefined : true,
-    );
-    for (const overwrites of [true, false]) {
-      for (let i = 0; i < additions.length; i++) {
-        const { name, action, keepEmpty, literal } = additions[i]!;
-        if ((action === 'overwrite' || action === 'overwrite-if-exists') !== overwrites) continue;
-        if (action === 'overwrite-if-exists' && !present[i]) continue;
-        if (action === 'add-if-absent' && present[i]) continue;
-        const value = values ? values[i]! : literal!;
-        if (value === '' && !keepEmpty) continue;
-        // A request that has what cannot be in it is refused before it is sent; an answer goes on without.
-        if (values && !target && !isFieldValue(value)) continue;
-        const pseudo = PSEUDO[name];
-        if (pseudo) {
-          if (target) target[pseudo] = value;
-        } else if (overwrites) headers.set(name, value);
-        else headers.append(name, value);
-      }
+    const present = this.#conditional ? additions.map(({ name }) => headers.has(name) || PSEUDO[name] !== undefined) : undefined;
+    for (let i = 0; i < additions.length; i++) {
+      const addition = additions[i]!;
+      const { name, action, keepEmpty, literal } = addition;
+      if (action === 'overwrite-if-exists' && !present![i]) continue;
+      if (action === 'add-if-absent' && present![i]) continue;
+      const value = values ? values[i]! : literal!;
+      if (value === '' && !keepEmpty) continue;
+      // A request that has what cannot be in it is refused before it is sent; an answer goes on without.
+      if (values && !target && !isFieldValue(value)) continue;
+      const pseudo = PSEUDO[name];
+      if (pseudo) {
+        if (target) target[pseudo] = value;
+      } else if (overwrites(addition)) headers.set(name, value);
+      else headers.append(name, value);
     }
   }
+}
+
+function overwrites({ action }: Addition): boolean {
+  return action === 'overwrite' || action === 'overwrite-if-exists';
 }
