@@ -52,6 +52,7 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig, before?: Bui
     repeats,
     workloads: workloads.list,
     lookup: (hostname, namespace) => lookups.lookup(hostname, namespace),
+    firstOf: (hostname) => lookups.firstOf(hostname),
     visibleTo: (namespace) => lookups.visibleTo(namespace),
     endpoints: endpoints.of,
     servicesOf: servedBy(services, endpoints.of),
@@ -92,6 +93,17 @@ class Lookups {
     const first =
       seen.find((service) => service.namespace === namespace) ?? seen.find(({ registry }) => registry === 'Kubernetes') ?? seen[0];
     return first && joined(seen.filter((service) => joinable(first, service)));
+  }
+
+  firstOf(hostname: string): readonly Service[] {
+    const siblings = this.#byHostname.get(hostname.toLowerCase()) ?? [];
+    if (siblings.length < 2) return siblings;
+    const first = new Map<string, Service>();
+    for (const service of siblings) {
+      const other = first.get(service.namespace);
+      if (!other || (other.registry !== 'Kubernetes' && service.registry === 'Kubernetes')) first.set(service.namespace, service);
+    }
+    return [...first.values()];
   }
 
   visibleTo(namespace: string): readonly Service[] {

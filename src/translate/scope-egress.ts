@@ -3,6 +3,7 @@ import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { joinable } from '../registry/index.ts';
 import type { Registry, Service, ServicePort } from '../registry/model.ts';
+import { isVisible } from '../registry/visibility.ts';
 import { type Imports, importsOf } from './scope-imports.ts';
 
 /** One `egress` entry of the Sidecar, or the single one that stands for no Sidecar. */
@@ -51,7 +52,7 @@ export function sidecarEgress(
     const clusters = kept.clusterServices.get([services], NO_INPUTS, () => withClusters(services));
     return { egress: [{ port: undefined, bind: '', captureMode: 'DEFAULT', services, virtualServices }], services: clusters };
   }
-  const entries = sidecar.egress.map((listener) => entryOf(listener, namespace, visible, virtualServices));
+  const entries = sidecar.egress.map((listener) => entryOf(listener, namespace, visible, registry, virtualServices));
   const egress = [...entries.filter(({ port }) => port), ...entries.filter(({ port }) => !port)];
   const services = clusterServices(egress, namespace, registry);
   // Most changes of a VirtualService leave the list as it is: whoever asks shall see that.
@@ -62,6 +63,7 @@ function entryOf(
   listener: EgressListener,
   namespace: string,
   visible: readonly Service[],
+  registry: Registry,
   virtualServices: readonly VirtualService[],
 ): EgressScope {
   const imports = kept.imports.get([listener, namespace], NO_INPUTS, () => importsOf(listener.hosts, namespace));
@@ -71,7 +73,7 @@ function entryOf(
     bind: listener.bind ?? '',
     captureMode: listener.captureMode,
     services: kept.listenerServices.get([listener, visible, namespace], NO_INPUTS, () => {
-      const imported = importedServices(visible, imports, namespace);
+      const imported = importedServices(visible, imports, namespace, registry);
       return number ? imported.flatMap((service) => withPorts(service, [number])) : imported;
     }),
     virtualServices: kept.listenerVirtualServices.get([listener, virtualServices, namespace], NO_INPUTS, () =>
@@ -80,8 +82,10 @@ function entryOf(
   };
 }
 
-function importedServices(visible: readonly Service[], imports: Imports, namespace: string): readonly Service[] {
-  const taken = visible.filter((service) => imports.takeService(service.namespace, service.hostname));
+function importedServices(visible: readonly Service[], imports: Imports, namespace: string, registry: Registry): readonly Service[] {
+  const matching = visible.filter((service) => imports.takeService(service.namespace, service.hostname));
+  // Exact names are looked up in their namespaces, and of several objects that declare one there the first is found.
+  const taken = imports.exact ? matching.filter((service) => registry.firstOf(service.hostname).includes(service)) : matching;
   return oneNamespacePerHostname(taken, namespace).map((service) => {
     if (!service.aliases) return service;
     const aliases = service.aliases.filter((alias) => imports.takeService(service.namespace, alias));
@@ -116,20 +120,27 @@ function withClusters(services: readonly Service[]): readonly Service[] {
   return services.flatMap((service) => added(byHostname, service));
 }
 
-/** The services of the listeners, and those that imported VirtualServices route to though no listener imports them. */
+/** The services of the listeners, in their order, and those that the VirtualServices that each imports route to, though it imports them not itself. */
 function clusterServices(egress: readonly EgressScope[], namespace: string, registry: Registry): readonly Service[] {
   const byHostname = new Map<string, Service[]>();
-  for (const entry of egress) for (const service of entry.services) added(byHostname, service);
-  const imported = new Set(byHostname.keys());
   for (const entry of egress) {
-    for (const [hostname, ports] of destinations(entry.virtualServices)) {
-      if (imported.has(hostname)) continue;
-      const service = registry.lookup(hostname, namespace);
+    for (const service of entry.services) added(byHostname, service);
+    for (const [hostname, ports] of destinations(entry.virtualServices, namespace)) {
+      const service = destinationService(registry, hostname, namespace);
       // A listener with a port brings that port of a destination and no other, whichever the route names.
       if (service) for (const narrowed of withPorts(service, entry.port ? [entry.port.number] : ports)) added(byHostname, narrowed);
     }
   }
   return [...byHostname.values()].flat().sort((a, b) => a.order - b.order);
+}
+
+/** The client's own namespace's, whoever sees it; else Kubernetes', else the oldest that is visible. */
+function destinationService(registry: Registry, hostname: string, namespace: string): Service | undefined {
+  const all = registry.firstOf(hostname);
+  const own = all.find((service) => service.namespace === namespace);
+  if (own) return own;
+  const seen = all.filter((service) => isVisible(service.exportTo, service.namespace, namespace));
+  return seen.find((service) => service.registry === 'Kubernetes') ?? seen[0];
 }
 
 /** What is new of the service, now among those of its hostname: listeners and objects may have brought the same port of it, or different ones. */
@@ -161,8 +172,8 @@ function withPorts(service: Service, numbers: readonly number[]): Service[] {
   return [ports.length === service.ports.length ? service : only(service, ports)];
 }
 
-/** Hostnames that VirtualServices route to, with the ports that they name; 0 where a route names none. */
-function destinations(virtualServices: readonly VirtualService[]): ReadonlyMap<string, readonly number[]> {
+/** Hostnames that VirtualServices route calls of the client's namespace to, with the ports that they name; 0 where a route names none. */
+function destinations(virtualServices: readonly VirtualService[], namespace: string): ReadonlyMap<string, readonly number[]> {
   const found = new Map<string, number[]>();
   const note = (destination: { host: string; port?: { number: number } | undefined } | undefined) => {
     if (!destination) return;
@@ -173,6 +184,7 @@ function destinations(virtualServices: readonly VirtualService[]): ReadonlyMap<s
   };
   for (const { spec } of virtualServices) {
     for (const rule of spec.http) {
+      if (!isForNamespace(rule.match, namespace)) continue;
       for (const { destination } of rule.route) note(destination);
       for (const { destination } of rule.mirrors) note(destination);
       note(rule.mirror);
@@ -180,4 +192,9 @@ function destinations(virtualServices: readonly VirtualService[]): ReadonlyMap<s
     for (const rule of [...spec.tls, ...spec.tcp]) for (const { destination } of rule.route) note(destination);
   }
   return found;
+}
+
+/** Of matches that name namespaces one has to name this one, whatever those that name none say: as in Istio. */
+function isForNamespace(matches: readonly { readonly sourceNamespace?: string | undefined }[], namespace: string): boolean {
+  return matches.every(({ sourceNamespace }) => !sourceNamespace) || matches.some(({ sourceNamespace }) => sourceNamespace === namespace);
 }

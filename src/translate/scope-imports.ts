@@ -5,6 +5,8 @@ import { type SidecarImport, sidecarImport } from '../registry/sidecar-import.ts
 export interface Imports {
   /** Whether a service of this namespace and host is imported. */
   takeService(namespace: string, host: string): boolean;
+  /** Whether all of its hosts are exact and of a namespace that is named. */
+  readonly exact: boolean;
   /** Whether a VirtualService of this namespace that has the host is. */
   takeHost(namespace: string, host: string): boolean;
 }
@@ -23,6 +25,7 @@ export function importsOf(hosts: readonly string[], namespace: string): Imports 
   const isExcluded = (from: string, host: string) => excluding.some((each) => each.excludes(from) && hostCovers(each.host, host));
   const named = (from: string, host: string) => exact.get(host)?.some((each) => each.takes(from)) ?? false;
   return {
+    exact: all.every(({ host }, i) => /^~/.test(hosts[i]!) || (!isWildcard(host) && !/^\*\//.test(hosts[i]!))),
     takeService: (from, host) =>
       !isExcluded(from, host) && (named(from, host) || wildcards.some((each) => each.takes(from) && hostCovers(each.host, host))),
     takeHost: (from, host) =>

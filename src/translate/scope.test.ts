@@ -136,6 +136,55 @@ test('an egress listener with a port has its services with that port; hosts of i
   assert.deepEqual(ports(scopeFor(proxyOf(), wide).services), ['routed.example.com 80']);
 });
 
+const portsOf = (services: ReturnType<typeof scopeFor>['services']) =>
+  services.map(({ hostname, ports }) => `${hostname} ${ports.map(({ number }) => number)}`);
+const http = (...numbers: number[]) => `[${numbers.map((number) => `{ number: ${number}, name: http-${number}, protocol: HTTP }`)}]`;
+const entryOf = (name: string, host: string, ports: string, namespace = 'default', more = '') =>
+  object('ServiceEntry', name, `{ hosts: [${host}], ports: ${ports}, resolution: DNS${more} }`, namespace);
+const routeTo = (name: string, host: string, port: number, match = '') =>
+  virtualService(
+    name,
+    `{ hosts: [${name}.test], http: [{ ${match}route: [{ destination: { host: ${host}, port: { number: ${port} } } }] }] }`,
+  );
+
+test('where a Sidecar names hosts and namespaces exactly, the object that declares one first is imported, and others of its namespace are not', () => {
+  const both = entryOf('first', 'www.example.com', http(80)) + entryOf('second', 'www.example.com', http(80, 81));
+  const services = (...hosts: string[]) =>
+    portsOf(
+      scopeFor(proxyOf(), meshFromText(`${both}${object('Sidecar', 's', `{ egress: [{ hosts: ${JSON.stringify(hosts)} }] }`)}`)).services,
+    );
+  assert.deepEqual(services('./www.example.com'), ['www.example.com 80']);
+  assert.deepEqual(services('default/www.example.com', '~other/*'), ['www.example.com 80']);
+  assert.deepEqual(services('./www.example.com', '*/unrelated.test'), ['www.example.com 80', 'www.example.com 81']);
+  assert.deepEqual(services('./*.example.com'), ['www.example.com 80', 'www.example.com 81']);
+});
+
+test('ports of a destination come beside those that a listener imports; of several objects the first has them', () => {
+  const mesh = meshFromText(
+    entryOf('first', 'www.example.com', http(80, 81)) +
+      entryOf('second', 'www.example.com', http(82)) +
+      routeTo('a', 'www.example.com', 81) +
+      routeTo('b', 'www.example.com', 82) +
+      object(
+        'Sidecar',
+        's',
+        '{ egress: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: ["./*.example.com"] }, { hosts: ["./*.test"] }] }',
+      ),
+  );
+  assert.deepEqual(portsOf(scopeFor(proxyOf(), mesh).services), ['www.example.com 80', 'www.example.com 81']);
+});
+
+test('destinations of routes for other namespaces are not imported; one that hides in the client’s own namespace is', () => {
+  const mesh = meshFromText(
+    entryOf('ours', 'ours.example.com', http(80), 'default', ', exportTo: ["~"]') +
+      entryOf('theirs', 'theirs.example.com', http(80), 'other') +
+      routeTo('a', 'ours.example.com', 80, 'match: [{ sourceNamespace: other }, { sourceNamespace: default }], ') +
+      routeTo('b', 'theirs.example.com', 80, 'match: [{ sourceNamespace: other }, { uri: { prefix: / } }], ') +
+      object('Sidecar', 's', '{ egress: [{ hosts: ["./*.test"] }] }'),
+  );
+  assert.deepEqual(portsOf(scopeFor(proxyOf(), mesh).services), ['ours.example.com 80']);
+});
+
 test('DestinationRules: the client’s namespace, the service’s, the root’s; the most specific host in the first that has any', () => {
   const mesh = meshFromText(
     serviceEntry('s', 'www.example.com', 'service') +

@@ -35,7 +35,7 @@ export function newTally(): Tally {
 }
 
 /** Makes the gateway's pod a router, whatever else is generated. */
-const ROUTER = {
+export const ROUTER = {
   apiVersion: 'networking.istio.io/v1',
   kind: 'Gateway',
   metadata: { name: 'router', namespace: 'istio-system' },

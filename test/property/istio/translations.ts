@@ -1,0 +1,188 @@
+/** Calls under one configuration, simulated on what is translated here and on what Istio's own code makes of it. */
+import { stringify } from 'yaml';
+import { decodeDocuments } from '../../../src/api/documents.ts';
+import { Identities } from '../../../src/ca/identities.ts';
+import { Store } from '../../../src/config/store.ts';
+import { SallyportError } from '../../../src/lib/errors.ts';
+import { spiffeId } from '../../../src/lib/spiffe.ts';
+import { type SimulatedFiles, simulateFiles } from '../../../src/prove/simulated.ts';
+import type { Payload } from '../../../src/simulate/call.ts';
+import type { SimulatedMesh } from '../../../src/simulate/explain.ts';
+import { waysOf } from '../../../src/simulate/explore.ts';
+import { type SimulatedProxy, simulatedProxy } from '../../../src/simulate/proxy.ts';
+import type { Trace } from '../../../src/simulate/trace.ts';
+import { translate } from '../../../src/translate/index.ts';
+import { lookupIn } from '../../../src/xds/resources.ts';
+import { madeFixedObjects } from '../../calls/loopback/fixed-objects.ts';
+import { PODS, resolveInPod } from '../../calls/loopback/topology.ts';
+import { meshConfigOf } from '../../support/mesh.ts';
+import { callOf, declaredBy, type Sketch } from '../calls.ts';
+import type { Configuration } from '../configurations.ts';
+import { describeCall, describeConfiguration, ROUTER } from '../pairs.ts';
+import { type Made, Oracle } from './oracle.ts';
+
+const PROXIES = PODS.filter(({ kind }) => kind !== 'none');
+const BEGAN = Date.UTC(2026, 0, 1);
+
+/** What was compared. */
+export interface Tally {
+  calls: number;
+  undecided: number;
+  objects: number;
+  /** Calls that come to what an Envoy refuses. */
+  refused: number;
+  /** Configurations on which Istio's code fails, with why. */
+  readonly failed: string[];
+}
+
+interface KubeObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly spec: { readonly hosts?: readonly string[] };
+}
+
+export class Translations {
+  readonly #oracle = new Oracle();
+  readonly #identities = new Identities(undefined, Date.now);
+  readonly #fixed: string;
+
+  private constructor(fixed: string) {
+    this.#fixed = fixed;
+  }
+
+  static async start(): Promise<Translations> {
+    return new Translations(await madeFixedObjects());
+  }
+
+  end(): void {
+    this.#oracle.end();
+  }
+
+  /** The calls that differ, each with its configuration, as text. */
+  async differences({ mesh, documents }: Configuration, sketches: readonly Sketch[], tally: Tally): Promise<string[]> {
+    const aged = [ROUTER, ...documents].map((document, i) => withAge(document as KubeObject, i));
+    const config = aged.filter(({ apiVersion }) => apiVersion.includes('istio.io'));
+    const kubernetes = aged.filter(({ apiVersion }) => !apiVersion.includes('istio.io'));
+    const told = await this.#oracle.ask({
+      mesh: stringify(mesh),
+      config,
+      kubernetes: [this.#fixed, ...kubernetes.map((object) => stringify(object))].join('---\n'),
+      proxies: PROXIES,
+    });
+    if (typeof told === 'string') {
+      tally.failed.push(`${told}\n${describeConfiguration({ mesh, documents })}`);
+      return [];
+    }
+    const refused = new Set([...told.refused.keys()].map((place) => config[place]!));
+    const found = validation(config, told.refused);
+    tally.objects += config.length;
+    const files = filesOf(
+      this.#fixed,
+      aged.filter((object) => !refused.has(object)),
+      mesh,
+    );
+    const proxies = new Map(
+      PROXIES.map(({ namespace, name }, i) => [`${namespace}/${name}`, this.#proxyOf(files, `${namespace}/${name}`, told.proxies[i]!)]),
+    );
+    const theirs: SimulatedMesh = {
+      ...files.simulated,
+      proxyAt(ip, port) {
+        const proxy = files.simulated.proxyAt(ip, port);
+        return proxy && proxies.get(proxy.name);
+      },
+    };
+    const declared = declaredBy(documents);
+    for (const sketch of sketches) {
+      // As in the record: names are looked up in DNS alone.
+      const call = callOf(sketch, declared, (name, pod) => resolveInPod(name, pod.namespace));
+      if (!call) continue;
+      tally.calls++;
+      const name = `${call.pod.namespace}/${call.pod.name}`;
+      const sidecar = call.pod.kind === 'sidecar';
+      const ours = endsOf([...waysOf(files.simulated, sidecar ? files.proxy(name) : undefined, call.call)]);
+      const istio = whereTaken(() => endsOf([...waysOf(theirs, sidecar ? proxies.get(name) : undefined, call.call)]));
+      if (istio === REFUSED) tally.refused++;
+      else if (ours === undefined || istio === undefined) tally.undecided++;
+      else if (ours !== istio)
+        found.push(
+          `here:\n${ours}\nIstio:\n${istio}\n\n${describeCall(call.pod, call.call)}\n${describeConfiguration({ mesh, documents })}`,
+        );
+    }
+    return found;
+  }
+
+  #proxyOf(files: SimulatedFiles, name: string, made: Made): SimulatedProxy {
+    const identity = files.proxies.find((each) => `${each.namespace}/${each.name}` === name)!;
+    const { secrets } = translate(identity, files.mesh).resources;
+    const { trustDomain } = files.mesh.config;
+    const id = spiffeId(trustDomain, identity.namespace, identity.serviceAccount);
+    const all = [...secrets, ...this.#identities.secretsOf(trustDomain, id)];
+    return simulatedProxy({ ...identity, name, identity: id }, lookupIn({ ...made, secrets: all }));
+  }
+}
+
+function withAge(object: KubeObject, i: number): KubeObject {
+  const creationTimestamp = new Date(BEGAN + i * 1000).toISOString().replace('.000', '');
+  return { ...object, metadata: { ...object.metadata, creationTimestamp } as KubeObject['metadata'] };
+}
+
+function filesOf(fixed: string, documents: readonly object[], mesh: Configuration['mesh']): SimulatedFiles {
+  const store = new Store();
+  store.set('fixed.yaml', decodeDocuments(fixed, 'fixed.yaml'));
+  store.set('generated.yaml', decodeDocuments(documents.map((document) => stringify(document)).join('---\n'), 'generated.yaml'));
+  return simulateFiles(store.snapshot(), meshConfigOf(mesh));
+}
+
+/** Objects that validation takes in one of the two only, as text. */
+function validation(objects: readonly KubeObject[], refused: ReadonlyMap<number, string>): string[] {
+  return objects.flatMap((object, i) => {
+    const text = stringify(object);
+    const errors = decodeDocuments(text, 'generated.yaml').findings.filter(({ level }) => level === 'Error');
+    const why = refused.get(i);
+    if ((why !== undefined) === errors.length > 0) return [];
+    return [
+      `${why === undefined ? `refused here alone: ${errors.map(({ code, message }) => `${code} ${message}`).join('; ')}` : `refused by Istio alone: ${why}`}\n${text}`,
+    ];
+  });
+}
+
+const REFUSED = Symbol('an Envoy refuses what it is given');
+
+/** What Istio makes of some configurations no Envoy takes: two filter chains that match the same. */
+function whereTaken<T>(made: () => T): T | typeof REFUSED {
+  try {
+    return made();
+  } catch (error) {
+    if (error instanceof SallyportError && error.code === 'xds-invalid') return REFUSED;
+    throw error;
+  }
+}
+
+/** All that a caller, a server or a log could tell of the ways that a call may take; undefined where some are not known. */
+function endsOf(ways: readonly Trace[]): string | undefined {
+  if (ways.some(({ outcome }) => outcome.kind === 'undecided')) return undefined;
+  return [...new Set(ways.map(tell))].sort().join('\n');
+}
+
+function tell({ hops, outcome, response }: Trace): string {
+  const way = hops.map(({ proxy, protocol, cluster, flag }) => `  ${proxy} ${protocol ?? '-'} "${cluster}" ${flag}`);
+  return [...way, `  ${end(outcome)}`, `  ${JSON.stringify(response ?? null)}`].join('\n');
+}
+
+function end(outcome: Trace['outcome']): string {
+  if (outcome.kind === 'reply') return `${outcome.status} ${outcome.location ?? ''} ${outcome.details}`;
+  if (outcome.kind !== 'upstream') return outcome.kind;
+  const { endpoint, host, port, payload, originates } = outcome;
+  return JSON.stringify({ to: endpoint ?? `${host}:${port}`, payload: plain(payload), verifies: originates?.verifies });
+}
+
+function plain({ tls, http, inner }: Payload): object {
+  const headers =
+    http &&
+    [...http.headers]
+      .filter(([name]) => name !== 'x-request-id')
+      .map(([name, value]) => `${name}: ${value}`)
+      .sort();
+  return { tls, http: http && { ...http, headers, varied: undefined }, inner: inner && plain(inner) };
+}
