@@ -2,6 +2,7 @@
 import type { MeshConfig } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
+import { once } from '../lib/once.ts';
 import { keepList } from '../lib/same.ts';
 import { type Declarations, declarationsOf } from './declarations.ts';
 import { type EndpointTable, endpointTable } from './endpoints.ts';
@@ -53,6 +54,7 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig, before?: Bui
     workloads: workloads.list,
     lookup: (hostname, namespace) => lookups.lookup(hostname, namespace),
     firstOf: (hostname) => lookups.firstOf(hostname),
+    declaring: (hostname, namespace) => lookups.declaring(hostname, namespace),
     visibleTo: (namespace) => lookups.visibleTo(namespace),
     endpoints: endpoints.of,
     servicesOf: servedBy(services, endpoints.of),
@@ -74,6 +76,7 @@ class Lookups {
   /** With repeats. */
   readonly #all: readonly Service[];
   readonly #byHostname: ReadonlyMap<string, readonly Service[]>;
+  readonly #declaring = once(() => Map.groupBy(this.#all, ({ hostname }) => hostname));
   readonly #visible = new Map<string, readonly Service[]>();
   /** Lists of the services before; those with the same members stay. */
   readonly #former: ReadonlyMap<string, readonly Service[]> | undefined;
@@ -93,6 +96,10 @@ class Lookups {
     const first =
       seen.find((service) => service.namespace === namespace) ?? seen.find(({ registry }) => registry === 'Kubernetes') ?? seen[0];
     return first && joined(seen.filter((service) => joinable(first, service)));
+  }
+
+  declaring(hostname: string, namespace: string): readonly Service[] {
+    return (this.#declaring().get(hostname) ?? []).filter((service) => service.namespace === namespace);
   }
 
   firstOf(hostname: string): readonly Service[] {

@@ -104,6 +104,8 @@ export interface Registry {
   lookup(hostname: string, namespace: string): Service | undefined;
   /** What declares `hostname` first in each namespace, whoever sees it: a Kubernetes Service, else the oldest object, with its own ports alone. */
   firstOf(hostname: string): readonly Service[];
+  /** What the objects of one namespace make of one hostname, oldest first, with the repeats. */
+  declaring(hostname: string, namespace: string): readonly Service[];
   /**
    * Those that a client in `namespace` sees: first what is exported to it by name, then what everybody sees, each oldest first. With the repeats:
    * ports that an older object of the same namespace and hostname has, too. A client that sees both has one cluster for them, but listens at

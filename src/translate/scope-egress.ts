@@ -134,13 +134,10 @@ function clusterServices(egress: readonly EgressScope[], namespace: string, regi
   return [...byHostname.values()].flat().sort((a, b) => a.order - b.order);
 }
 
-/** The client's own namespace's, whoever sees it; else Kubernetes', else the oldest that is visible. */
+/** Of those that the client sees its own namespace's, else Kubernetes', else the oldest. Istio asks its own namespace's for no visibility (docs/compatibility.md). */
 function destinationService(registry: Registry, hostname: string, namespace: string): Service | undefined {
-  const all = registry.firstOf(hostname);
-  const own = all.find((service) => service.namespace === namespace);
-  if (own) return own;
-  const seen = all.filter((service) => isVisible(service.exportTo, service.namespace, namespace));
-  return seen.find((service) => service.registry === 'Kubernetes') ?? seen[0];
+  const seen = registry.firstOf(hostname).filter((service) => isVisible(service.exportTo, service.namespace, namespace));
+  return seen.find((service) => service.namespace === namespace) ?? seen.find((service) => service.registry === 'Kubernetes') ?? seen[0];
 }
 
 /** What is new of the service, now among those of its hostname: listeners and objects may have brought the same port of it, or different ones. */
@@ -153,14 +150,21 @@ function added(byHostname: Map<string, Service[]>, service: Service): readonly S
   if (!joinable(siblings[0]!, service)) return [];
   const ports = service.ports.filter(({ number }) => siblings.every((other) => other.ports.every((port) => port.number !== number)));
   if (ports.length === 0) return [];
-  const added = ports.length === service.ports.length ? service : only(service, ports);
+  const added = service.resolution === 'Passthrough' ? dialled(service, ports) : withThese(service, ports);
   siblings.push(added);
   return [added];
 }
 
-/** The service with some of its ports: the same object each time. */
-function only(service: Service, ports: readonly ServicePort[]): Service {
-  const numbers = ports.map(({ number }) => number).join();
+/** As Istio joins services whose names are not looked up: calls go on to the port that was dialled, whatever target port the younger object has. */
+function dialled(service: Service, ports: readonly ServicePort[]): Service {
+  const plain = ports.map((port) => (port.targetPort === port.number ? port : { ...port, targetPort: port.number }));
+  return withThese(service, plain.every((port) => service.ports.includes(port)) ? ports : plain);
+}
+
+/** The service with these ports: the same object each time. */
+function withThese(service: Service, ports: readonly ServicePort[]): Service {
+  if (ports.length === service.ports.length && ports.every((port, i) => port === service.ports[i])) return service;
+  const numbers = ports.map(({ number, targetPort }) => `${number}:${targetPort}`).join();
   return kept.narrowed.get([service, numbers], NO_INPUTS, () => ({ ...service, ports }));
 }
 
@@ -169,7 +173,7 @@ function withPorts(service: Service, numbers: readonly number[]): Service[] {
   if (numbers.includes(0)) return [service];
   const ports = service.ports.filter(({ number }) => numbers.includes(number));
   if (ports.length === 0) return [];
-  return [ports.length === service.ports.length ? service : only(service, ports)];
+  return [withThese(service, ports)];
 }
 
 /** Hostnames that VirtualServices route calls of the client's namespace to, with the ports that they name; 0 where a route names none. */

@@ -174,15 +174,31 @@ test('ports of a destination come beside those that a listener imports; of sever
   assert.deepEqual(portsOf(scopeFor(proxyOf(), mesh).services), ['www.example.com 80', 'www.example.com 81']);
 });
 
-test('destinations of routes for other namespaces are not imported; one that hides in the client’s own namespace is', () => {
+test('destinations of routes for other namespaces are not imported, nor those that hide from the client', () => {
   const mesh = meshFromText(
-    entryOf('ours', 'ours.example.com', http(80), 'default', ', exportTo: ["~"]') +
+    entryOf('ours', 'ours.example.com', http(80)) +
+      entryOf('hidden', 'hidden.example.com', http(80), 'default', ', exportTo: [other]') +
       entryOf('theirs', 'theirs.example.com', http(80), 'other') +
       routeTo('a', 'ours.example.com', 80, 'match: [{ sourceNamespace: other }, { sourceNamespace: default }], ') +
+      routeTo('h', 'hidden.example.com', 80) +
       routeTo('b', 'theirs.example.com', 80, 'match: [{ sourceNamespace: other }, { uri: { prefix: / } }], ') +
       object('Sidecar', 's', '{ egress: [{ hosts: ["./*.test"] }] }'),
   );
   assert.deepEqual(portsOf(scopeFor(proxyOf(), mesh).services), ['ours.example.com 80']);
+});
+
+test('target ports of services whose names are not looked up: those of the first object alone', () => {
+  const none = (name: string, number: number, target: number) =>
+    object(
+      'ServiceEntry',
+      name,
+      `{ hosts: [www.example.com], ports: [{ number: ${number}, targetPort: ${target}, name: p${number}, protocol: HTTP }], resolution: NONE }`,
+    );
+  const { services } = scopeFor(proxyOf(), meshFromText(none('first', 80, 8080) + none('second', 81, 8081)));
+  assert.deepEqual(
+    services.flatMap(({ ports }) => ports.map(({ number, targetPort }) => `${number} ${targetPort}`)),
+    ['80 8080', '81 81'],
+  );
 });
 
 test('DestinationRules: the client’s namespace, the service’s, the root’s; the most specific host in the first that has any', () => {

@@ -174,13 +174,22 @@ function listenAddresses(context: TranslateContext, { egress, service, port }: O
   const cidrs = service.addresses.filter((address) => parseRange(address) !== undefined && singleAddress(address) === undefined);
   if (addresses.length > 0 || cidrs.length > 0) return { addresses, cidrs };
   if (!egress.port && service.resolution === 'Passthrough' && !isHttp(port.protocol)) {
-    const endpoints = context.mesh.registry.endpoints(service, port).map((endpoint) => endpoint.address);
+    const endpoints = endpointAddresses(context, service, port.number);
     const reachable = [...new Set(endpoints)].filter((address) => isIp(address) && !context.proxy.addresses.includes(address));
     // Endpoints may come later: without any there is nothing to reach, and taking the port for every address would be wrong.
     const hasEndpoints = endpoints.length > 0 || service.registry === 'Kubernetes' || Object.keys(service.selector).length > 0;
     if (hasEndpoints) return { addresses: reachable, cidrs };
   }
   return { addresses: [...allocatedAddresses(service, context.proxy.addresses.some(isIpv6)), WILDCARD], cidrs };
+}
+
+/** Of those who declare the host in this namespace the youngest that has some for the port, whatever it calls it. */
+function endpointAddresses({ mesh: { registry } }: TranslateContext, { hostname, namespace }: Service, number: number): readonly string[] {
+  for (const service of registry.declaring(hostname, namespace).toReversed()) {
+    const endpoints = service.ports.filter((port) => port.number === number).flatMap((port) => registry.endpoints(service, port));
+    if (endpoints.length > 0) return endpoints.map(({ address }) => address);
+  }
+  return [];
 }
 
 function addListener(draft: Draft, offer: Offer, family: Family, address: string, cidrs: readonly string[]): void {

@@ -1,0 +1,44 @@
+/**
+ * Generated calls under generated configurations take the same way by what is translated here and by what Istio's own code makes of it. `CONFIGURATIONS=1000`
+ * compares so many, `SEED=n` others than usual.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import fc from 'fast-check';
+import { needs } from '../../integration/tools.ts';
+import { sketches } from '../calls.ts';
+import { configurations } from '../configurations.ts';
+import { newTally, Translations } from './translations.ts';
+
+const COUNT = Number(process.env.CONFIGURATIONS ?? 150);
+const SEED = Number(process.env.SEED ?? 1);
+/** Calls under each; some name hosts without an address, and are none. */
+const CALLS = 12;
+
+describe('translations, beside Istio’s own', { skip: needs('go', 'openssl') }, () => {
+  let translations: Translations;
+  before(
+    async () => {
+      translations = await Translations.start();
+    },
+    { timeout: 1_200_000 },
+  );
+  after(() => translations?.end());
+
+  test(`agree on calls under ${COUNT} generated configurations (seed ${SEED})`, { timeout: COUNT * 2000 + 60_000 }, async (t) => {
+    const tally = newTally();
+    const generated = fc.tuple(configurations, fc.array(sketches, { minLength: CALLS, maxLength: CALLS, size: 'max' }));
+    await fc.assert(
+      fc.asyncProperty(generated, async ([configuration, calls]) => {
+        const [found] = await translations.differences(configuration, calls, tally);
+        if (found !== undefined) throw new Error(found);
+      }),
+      { seed: SEED, numRuns: COUNT, endOnFailure: process.env.SHRINK === '0' },
+    );
+    t.diagnostic(
+      `${tally.calls} calls, ${tally.meant} of them differ as they are meant to, ${tally.undecided} undecided, ${tally.refused} to what no Envoy takes of Istio; ${tally.objects} objects, ${tally.invalid} refused by both`,
+    );
+    assert.deepEqual(tally.failed, []);
+    assert.ok(tally.calls > COUNT * 8 && tally.undecided + tally.refused < tally.calls / 50);
+  });
+});
