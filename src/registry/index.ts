@@ -71,6 +71,11 @@ export function builtAs(registry: Registry): BuiltRegistry | undefined {
   return builds.get(registry);
 }
 
+/** Of one age, as the hosts of a ServiceEntry are, by name. */
+function byAge(a: Service, b: Service): number {
+  return a.order - b.order || (a.hostname < b.hostname ? -1 : 1);
+}
+
 /** Who sees which services. */
 class Lookups {
   /** With repeats. */
@@ -82,7 +87,7 @@ class Lookups {
   readonly #former: ReadonlyMap<string, readonly Service[]> | undefined;
 
   constructor({ services, repeats }: SettledServices, before: Lookups | undefined) {
-    this.#all = repeats.length > 0 ? [...services, ...repeats].sort((a, b) => a.order - b.order) : services;
+    this.#all = repeats.length > 0 ? [...services, ...repeats].sort(byAge) : services;
     this.#byHostname = Map.groupBy(services, ({ hostname }) => hostname);
     this.#former = before && new Map([...(before.#former ?? []), ...before.#visible]);
   }

@@ -72,20 +72,27 @@ function entryOf(
     port: number ? { number, protocol: listener.port?.protocol ?? '', name: listener.port?.name ?? '' } : undefined,
     bind: listener.bind ?? '',
     captureMode: listener.captureMode,
-    services: kept.listenerServices.get([listener, visible, namespace], NO_INPUTS, () => {
-      const imported = importedServices(visible, imports, namespace, registry);
-      return number ? imported.flatMap((service) => withPorts(service, [number])) : imported;
-    }),
+    services: kept.listenerServices.get([listener, visible, namespace], NO_INPUTS, () =>
+      importedServices(visible, imports, namespace, registry, number || undefined),
+    ),
     virtualServices: kept.listenerVirtualServices.get([listener, virtualServices, namespace], NO_INPUTS, () =>
       virtualServices.filter(({ metadata, spec }) => spec.hosts.some((host) => imports.takeHost(metadata.namespace, host))),
     ),
   };
 }
 
-function importedServices(visible: readonly Service[], imports: Imports, namespace: string, registry: Registry): readonly Service[] {
+/** @param port of the listener, where it has one: of a host the namespace counts that has the port, too */
+function importedServices(
+  visible: readonly Service[],
+  imports: Imports,
+  namespace: string,
+  registry: Registry,
+  port: number | undefined,
+): readonly Service[] {
   const matching = visible.filter((service) => imports.takeService(service.namespace, service.hostname));
   // Exact names are looked up in their namespaces, and of several objects that declare one there the first is found.
-  const taken = imports.exact ? matching.filter((service) => registry.firstOf(service.hostname).includes(service)) : matching;
+  const found = imports.exact ? matching.filter((service) => registry.firstOf(service.hostname).includes(service)) : matching;
+  const taken = port === undefined ? found : found.flatMap((service) => withPorts(service, [port]));
   return oneNamespacePerHostname(taken, namespace).map((service) => {
     if (!service.aliases) return service;
     const aliases = service.aliases.filter((alias) => imports.takeService(service.namespace, alias));

@@ -187,6 +187,15 @@ test('destinations of routes for other namespaces are not imported, nor those th
   assert.deepEqual(portsOf(scopeFor(proxyOf(), mesh).services), ['ours.example.com 80']);
 });
 
+test('a listener with a port imports a host from a namespace that declares the port; the clusters are that one’s', () => {
+  const mesh = meshFromText(
+    entryOf('ours', 'www.example.com', http(81)) +
+      entryOf('theirs', 'www.example.com', http(80), 'other') +
+      object('Sidecar', 's', '{ egress: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: ["*/*"] }, { hosts: ["*/*"] }] }'),
+  );
+  assert.deepEqual(portsOf(scopeFor(proxyOf(), mesh).services), ['www.example.com 80']);
+});
+
 test('target ports of services whose names are not looked up: those of the first object alone', () => {
   const none = (name: string, number: number, target: number) =>
     object(

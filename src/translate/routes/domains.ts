@@ -32,9 +32,7 @@ export function serviceDomains(
   const names = spellings.flat();
   const alternatives = spellings.flatMap(([, ...others]) => others);
   if (service.resolution === 'Passthrough' && service.registry === 'Kubernetes') names.push(...names.map((name) => `*.${name}`));
-  // Istio makes a service of each address of a ServiceEntry, of which the last has the virtual host.
-  const declared = service.registry === 'External' ? service.addresses.slice(-1) : service.addresses;
-  const addresses = [...declared, ...allocated].map(asDomain);
+  const addresses = [...service.addresses, ...allocated].map(asDomain);
   return { domains: [...names, ...addresses], alternatives: new Set(alternatives) };
 }
 

@@ -7,7 +7,8 @@ import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { needs } from '../../integration/tools.ts';
 import { sketches } from '../calls.ts';
-import { configurations } from '../configurations.ts';
+import { configurations as ordinary } from '../configurations.ts';
+import { gatewayApi, governed } from './more.ts';
 import { newTally, Translations } from './translations.ts';
 
 const COUNT = Number(process.env.CONFIGURATIONS ?? 150);
@@ -25,20 +26,27 @@ describe('translations, beside Istio’s own', { skip: needs('go', 'openssl') },
   );
   after(() => translations?.end());
 
-  test(`agree on calls under ${COUNT} generated configurations (seed ${SEED})`, { timeout: COUNT * 2000 + 60_000 }, async (t) => {
-    const tally = newTally();
-    const generated = fc.tuple(configurations, fc.array(sketches, { minLength: CALLS, maxLength: CALLS, size: 'max' }));
-    await fc.assert(
-      fc.asyncProperty(generated, async ([configuration, calls]) => {
-        const [found] = await translations.differences(configuration, calls, tally);
-        if (found !== undefined) throw new Error(found);
-      }),
-      { seed: SEED, numRuns: COUNT, endOnFailure: process.env.SHRINK === '0' },
-    );
-    t.diagnostic(
-      `${tally.calls} calls, ${tally.meant} of them differ as they are meant to, ${tally.undecided} undecided, ${tally.refused} to what no Envoy takes of Istio; ${tally.objects} objects, ${tally.invalid} refused by both`,
-    );
-    assert.deepEqual(tally.failed, []);
-    assert.ok(tally.calls > COUNT * 8 && tally.undecided + tally.refused < tally.calls / 50);
-  });
+  for (const [what, configurations, share] of [
+    ['configurations', ordinary, 1],
+    ['configurations with policies', governed, 0.5],
+    ['configurations with the Gateway API', gatewayApi, 0.5],
+  ] as const) {
+    const count = Math.ceil(COUNT * share);
+    test(`agree on calls under ${count} generated ${what} (seed ${SEED})`, { timeout: count * 2000 + 60_000 }, async (t) => {
+      const tally = newTally();
+      const generated = fc.tuple(configurations, fc.array(sketches, { minLength: CALLS, maxLength: CALLS, size: 'max' }));
+      await fc.assert(
+        fc.asyncProperty(generated, async ([configuration, calls]) => {
+          const [found] = await translations.differences(configuration, calls, tally);
+          if (found !== undefined) throw new Error(found);
+        }),
+        { seed: SEED, numRuns: count, endOnFailure: process.env.SHRINK === '0' },
+      );
+      t.diagnostic(
+        `${tally.calls} calls: ${tally.meant} differ as they are meant to, ${tally.undecided} are undecided, ${tally.refused} come to what no Envoy takes of Istio; ${tally.objects} objects, ${tally.invalid} refused by both`,
+      );
+      assert.deepEqual(tally.failed, []);
+      assert.ok(tally.calls > count * 8 && tally.meant + tally.undecided + tally.refused < tally.calls / 20);
+    });
+  }
 });

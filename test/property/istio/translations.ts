@@ -4,9 +4,10 @@ import { decodeDocuments } from '../../../src/api/documents.ts';
 import { Identities } from '../../../src/ca/identities.ts';
 import { Store } from '../../../src/config/store.ts';
 import { SallyportError } from '../../../src/lib/errors.ts';
+import type { Finding } from '../../../src/lib/finding.ts';
 import { spiffeId } from '../../../src/lib/spiffe.ts';
 import { type SimulatedFiles, simulateFiles } from '../../../src/prove/simulated.ts';
-import type { Payload } from '../../../src/simulate/call.ts';
+import type { Call, Payload } from '../../../src/simulate/call.ts';
 import type { SimulatedMesh } from '../../../src/simulate/explain.ts';
 import { waysOf } from '../../../src/simulate/explore.ts';
 import { type SimulatedProxy, simulatedProxy } from '../../../src/simulate/proxy.ts';
@@ -45,6 +46,7 @@ export function newTally(): Tally {
 }
 
 interface Differing {
+  readonly call: Call;
   readonly ours: string;
   readonly istio: string;
   readonly documents: readonly KubeObject[];
@@ -57,6 +59,14 @@ const MEANT: readonly (({ ours, istio, documents }: Differing) => boolean)[] = [
   // Their TLS is held against the policies of the workload that calls.
   ({ istio, documents }) =>
     /"outbound\|\d+\|\|\*\..*\n {2}closed/.test(istio) && documents.some(({ kind }) => kind === 'AuthorizationPolicy'),
+  // Of several addresses of a ServiceEntry Istio knows one as a Host, whichever.
+  ({ call, documents }) =>
+    documents.some(
+      ({ spec: { addresses = [] } }) => addresses.length > 1 && addresses.includes(call.payload.http?.authority.split(':')[0] ?? ''),
+    ),
+  // Hosts of a server that redirects are hosts with their namespaces, too; Istio redirects those that are called so.
+  ({ ours, istio, documents }) =>
+    /\n {2}30[18] https:/.test(ours) && /404 {2}route_not_found/.test(istio) && documents.some(({ kind }) => kind === 'Gateway'),
   // At a gateway a service with resolution NONE is at the addresses that it declares.
   ({ istio, documents }) =>
     / router UH\n {2}(?:503 {2}the cluster has no endpoint|closed)/.test(
@@ -93,11 +103,16 @@ export class Translations {
   async differences({ mesh, documents }: Configuration, sketches: readonly Sketch[], tally: Tally): Promise<string[]> {
     const aged = [ROUTER, ...documents].map((document, i) => withAge(document as KubeObject, i));
     const config = aged.filter(({ apiVersion }) => apiVersion.includes('istio.io'));
-    const kubernetes = aged.filter(({ apiVersion }) => !apiVersion.includes('istio.io'));
+    // What an API server refuses never comes to Istio.
+    const kubernetes = aged.filter((object) => !object.apiVersion.includes('istio.io') && errorsOf(object).length === 0);
     const told = await this.#oracle.ask({
       mesh: stringify(mesh),
       config,
-      kubernetes: [this.#fixed, ...kubernetes.map((object) => stringify(object))].join('---\n'),
+      // Istio looks for ServiceEntries that routes of the Gateway API name in the cluster itself.
+      kubernetes: [
+        this.#fixed,
+        ...[...kubernetes, ...config.filter(({ kind }) => kind === 'ServiceEntry')].map((object) => stringify(object)),
+      ].join('---\n'),
       proxies: PROXIES,
     });
     if (typeof told === 'string') {
@@ -110,7 +125,7 @@ export class Translations {
     tally.invalid += refused.size;
     const files = filesOf(
       this.#fixed,
-      aged.filter((object) => !refused.has(object)),
+      aged.filter((object) => kubernetes.includes(object) || (config.includes(object) && !refused.has(object))),
       mesh,
     );
     const proxies = new Map(
@@ -136,7 +151,7 @@ export class Translations {
       if (istio === REFUSED) tally.refused++;
       else if (ours === undefined || istio === undefined) tally.undecided++;
       else if (ours === istio) continue;
-      else if (MEANT.some((isMeant) => isMeant({ ours, istio, documents: aged }))) tally.meant++;
+      else if (MEANT.some((isMeant) => isMeant({ call: call.call, ours, istio, documents: aged }))) tally.meant++;
       else
         found.push(
           `here:\n${ours}\nIstio:\n${istio}\n\n${describeCall(call.pod, call.call)}\n${describeConfiguration({ mesh, documents })}`,
@@ -167,11 +182,15 @@ function filesOf(fixed: string, documents: readonly object[], mesh: Configuratio
   return simulateFiles(store.snapshot(), meshConfigOf(mesh));
 }
 
+function errorsOf(object: KubeObject): Finding[] {
+  return decodeDocuments(stringify(object), 'generated.yaml').findings.filter(({ level }) => level === 'Error');
+}
+
 /** Objects that validation takes in one of the two only, as text. */
 function validation(objects: readonly KubeObject[], refused: ReadonlyMap<number, string>): string[] {
   return objects.flatMap((object, i) => {
     const text = stringify(object);
-    const errors = decodeDocuments(text, 'generated.yaml').findings.filter(({ level }) => level === 'Error');
+    const errors = errorsOf(object);
     const why = refused.get(i);
     if ((why !== undefined) === errors.length > 0) return [];
     return [
@@ -210,11 +229,16 @@ function end(outcome: Trace['outcome']): string {
   return JSON.stringify({ to: endpoint ?? `${host}:${port}`, payload: plain(payload), verifies: originates?.verifies });
 }
 
+/** What a span of a route of the Gateway API is called says what the route was made into. */
+function isNameOfRoute(name: string, value: string): boolean {
+  return name === 'x-envoy-decorator-operation' && /~|istio-autogenerated/.test(value);
+}
+
 function plain({ tls, http, inner }: Payload): object {
   const headers =
     http &&
     [...http.headers]
-      .filter(([name]) => name !== 'x-request-id')
+      .filter(([name, value]) => name !== 'x-request-id' && !isNameOfRoute(name, value))
       .map(([name, value]) => `${name}: ${value}`)
       .sort();
   return { tls, http: http && { ...http, headers, varied: undefined }, inner: inner && plain(inner) };
