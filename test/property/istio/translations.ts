@@ -101,17 +101,19 @@ export class Translations {
 
   /** The calls that differ, each with its configuration, as text. */
   async differences({ mesh, documents }: Configuration, sketches: readonly Sketch[], tally: Tally): Promise<string[]> {
-    const aged = [ROUTER, ...documents].map((document, i) => withAge(document as KubeObject, i));
-    const config = aged.filter(({ apiVersion }) => apiVersion.includes('istio.io'));
+    const objects = [ROUTER, ...documents] as KubeObject[];
+    // Of a cluster's objects the time of creation is the age, of a file's their order.
+    const aged = (all: readonly KubeObject[]) => all.map((object) => withAge(object, objects.indexOf(object)));
+    const config = objects.filter(({ apiVersion }) => apiVersion.includes('istio.io'));
     // What an API server refuses never comes to Istio.
-    const kubernetes = aged.filter((object) => !object.apiVersion.includes('istio.io') && errorsOf(object).length === 0);
+    const kubernetes = objects.filter((object) => !object.apiVersion.includes('istio.io') && errorsOf(object).length === 0);
     const told = await this.#oracle.ask({
       mesh: stringify(mesh),
-      config,
+      config: aged(config),
       // Istio looks for ServiceEntries that routes of the Gateway API name in the cluster itself.
       kubernetes: [
         this.#fixed,
-        ...[...kubernetes, ...config.filter(({ kind }) => kind === 'ServiceEntry')].map((object) => stringify(object)),
+        ...aged([...kubernetes, ...config.filter(({ kind }) => kind === 'ServiceEntry')]).map((object) => stringify(object)),
       ].join('---\n'),
       proxies: PROXIES,
     });
@@ -125,7 +127,7 @@ export class Translations {
     tally.invalid += refused.size;
     const files = filesOf(
       this.#fixed,
-      aged.filter((object) => kubernetes.includes(object) || (config.includes(object) && !refused.has(object))),
+      objects.filter((object) => kubernetes.includes(object) || (config.includes(object) && !refused.has(object))),
       mesh,
     );
     const proxies = new Map(
@@ -151,7 +153,7 @@ export class Translations {
       if (istio === REFUSED) tally.refused++;
       else if (ours === undefined || istio === undefined) tally.undecided++;
       else if (ours === istio) continue;
-      else if (MEANT.some((isMeant) => isMeant({ call: call.call, ours, istio, documents: aged }))) tally.meant++;
+      else if (MEANT.some((isMeant) => isMeant({ call: call.call, ours, istio, documents: objects }))) tally.meant++;
       else
         found.push(
           `here:\n${ours}\nIstio:\n${istio}\n\n${describeCall(call.pod, call.call)}\n${describeConfiguration({ mesh, documents })}`,
