@@ -222,7 +222,10 @@ test('a file of statements: what would not be read is refused, so that nothing c
   refused('- onlyTls: {host: a}\n  onlyWorkloads: {host: a, workloads: [d/w]}', /onlyTls and onlyWorkloads: write one statement an entry/);
   refused('- equivalentTo: git:HEAD\n  onlyThroughGateways: true', /equivalentTo and onlyThroughGateways/);
   refused('- egressPolicies: true\n  nothingLeaves: {namespace: d}', /egressPolicies and nothingLeaves/);
-  refused('- onlyThroughGateways: true\n- nothingLeaves: {namespaces: [d]}', /^s\.yaml: statement 2: nothingLeaves has no field namespaces/);
+  refused(
+    '- onlyThroughGateways: true\n- nothingLeaves: {namespaces: [d]}',
+    /^s\.yaml: statement 2: nothingLeaves has no field namespaces/,
+  );
 });
 
 test('what netpol writes closes the way round the sidecar', () => {
