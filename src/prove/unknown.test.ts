@@ -110,6 +110,10 @@ test('of a patch, what is not applied or not simulated', () => {
   assert.match(said('BOOTSTRAP', 'MERGE', '{}'), /bootstraps are not patched/);
   assert.match(said('EXTENSION_CONFIG', 'ADD', '{}'), /ECDS/);
   assert.match(said('CLUSTER', 'MERGE', '{}', 'proxy: {metadata: {ROUTER_MODE: x}}'), /metadata of proxies is not known \(ROUTER_MODE\)/);
+  assert.match(
+    said('HTTP_FILTER', 'INSERT_FIRST', '{name: x}', "proxy: {proxyVersion: '^(?!1[.]2)'}"),
+    /is not applied: proxyVersion .* cannot be read/,
+  );
   assert.equal(said('HTTP_FILTER', 'INSERT_FIRST', '{name: x}', 'context: WAYPOINT'), '');
   assert.equal(said('HTTP_FILTER', 'INSERT_FIRST', '{name: x}', "proxy: {proxyVersion: '^1[.]2.*'}"), '');
 });
