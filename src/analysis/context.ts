@@ -241,6 +241,18 @@ function selectables(of: Context['of']): Selectable[] {
   return pods;
 }
 
+/** A policy that picks the workloads that it holds for. */
+export interface SelectingPolicy {
+  readonly metadata: { readonly namespace: string };
+  readonly spec: { readonly selector?: { readonly matchLabels: Labels } | undefined };
+}
+
+/** The workloads that a policy holds for by its selector: those of its namespace, and for one of the root namespace those of all. */
+export function selectedBy(context: Context, { metadata: { namespace }, spec }: SelectingPolicy): readonly Selectable[] {
+  const labels = spec.selector?.matchLabels ?? {};
+  return namespace === context.mesh.rootNamespace ? context.select(labels) : context.selectIn(namespace, labels);
+}
+
 /** `a=b,c=d` sorted by key, as kubectl prints a selector. */
 export function formatSelector(selector: Labels): string {
   return Object.keys(selector)

@@ -2,7 +2,8 @@
 
 import type { Destination, HttpRoute, HttpRouteDestination, ResourceOf } from '../api/index.ts';
 import type { PathStep, Source } from '../api/resource.ts';
-import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../lib/hostname.ts';
+import { HostIndex } from '../lib/host-index.ts';
+import { fullHostname, hostsOverlap } from '../lib/hostname.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { mergeDelegate } from '../registry/delegates.ts';
@@ -150,21 +151,14 @@ export type FindMeshVirtualService = (hostname: string, sees: (virtualService: V
 
 /** Finds the VirtualService that sidecars follow for a host: the most specific host, then the oldest. Indexed once. */
 export function meshVirtualServices(context: Context): FindMeshVirtualService {
-  const exact = new Map<string, VirtualService[]>();
-  const wildcards: { readonly host: string; readonly virtualService: VirtualService }[] = [];
+  const index = new HostIndex<VirtualService>();
   for (const alone of context.of('VirtualService')) {
     if (!onMesh(alone)) continue;
     const virtualService = withDelegates(context, alone);
-    for (const written of virtualService.spec.hosts) {
-      const host = fullHostname(written, virtualService.metadata.namespace).toLowerCase();
-      if (isWildcard(host)) wildcards.push({ host, virtualService });
-      else exact.set(host, [...(exact.get(host) ?? []), virtualService]);
-    }
+    for (const host of virtualService.spec.hosts)
+      index.add(fullHostname(host, virtualService.metadata.namespace).toLowerCase(), virtualService);
   }
-  wildcards.sort((a, b) => b.host.length - a.host.length || a.virtualService.order - b.virtualService.order);
-  return (hostname, sees) =>
-    exact.get(hostname)?.find(sees) ??
-    wildcards.find(({ host, virtualService }) => hostCovers(host, hostname) && sees(virtualService))?.virtualService;
+  return (hostname, sees) => index.covering(hostname).find(sees);
 }
 
 /** Whether any rule is for sidecars: the object's gateways name `mesh`. */

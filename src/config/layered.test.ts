@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { decodeDocuments } from '../api/documents.ts';
 import { Layered } from './layered.ts';
 import { snapshotFromText } from './memory.ts';
+import { withObjects } from './snapshot.ts';
 import { Store } from './store.ts';
 
 const entry = (name: string, host = name) => `
@@ -49,4 +50,10 @@ test('what is laid over stays the same object while the lower layer changes, and
   const more = over(entry('a') + entry('b') + entry('c'));
   assert.equal(more.get('ServiceEntry', 'default', 'z'), first.get('ServiceEntry', 'default', 'z'));
   assert.deepEqual(hostsOf(over(entry('z', 'own'))), ['own.example.com']);
+});
+
+test('a snapshot with other objects is of the same moment', () => {
+  const base = new Layered(snapshotFromText('', { now: () => 5 }), snapshotFromText(''));
+  const other = withObjects(base, { list: () => [], get: () => undefined, all: () => [] });
+  assert.deepEqual([other.asOf, other.until], [5, Number.POSITIVE_INFINITY]);
 });

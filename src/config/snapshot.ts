@@ -19,3 +19,9 @@ export interface Snapshot {
   /** What decoding and validation reported. */
   readonly findings: readonly Finding[];
 }
+
+/** A snapshot with other objects: all else is what `base` says of itself, the moment that it was made for among it. */
+export function withObjects(base: Snapshot, objects: Pick<Snapshot, 'list' | 'get' | 'all'>): Snapshot {
+  const { version, complete, asOf, until, findings } = base;
+  return { version, complete, asOf, until, findings, ...objects };
+}

@@ -1,5 +1,5 @@
 /** What is shown, and what is answered, cut to what somebody may see. Secrets are left out for everybody: these are many people's eyes. */
-import type { Snapshot } from '../config/snapshot.ts';
+import { type Snapshot, withObjects } from '../config/snapshot.ts';
 import type { Reach } from '../control/serving/mesh-flows.ts';
 import { codeOf, SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
@@ -54,17 +54,15 @@ function cutSnapshot(snapshot: Snapshot, sight: Sight): Snapshot {
   const isSeen = ({ kind, metadata }: { readonly kind: string; readonly metadata: { readonly namespace: string } }) =>
     kind !== 'Secret' && sight.sees(metadata.namespace);
   const all = snapshot.all().filter(isSeen);
-  return {
-    version: snapshot.version,
-    complete: snapshot.complete ?? false,
-    findings: snapshot.findings.flatMap((finding) => cutFinding(finding, sight)),
+  const cut = withObjects(snapshot, {
     list: (kind) => snapshot.list(kind).filter(isSeen),
     get: (kind, namespace, name) => {
       const found = snapshot.get(kind, namespace, name);
       return found && isSeen(found) ? found : undefined;
     },
     all: () => all,
-  };
+  });
+  return { ...cut, findings: snapshot.findings.flatMap((finding) => cutFinding(finding, sight)) };
 }
 
 /** That something is wrong with what somebody may see they are told in any case. */

@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import type { Kind, ResourceOf } from '../api/index.ts';
 import { Layered } from '../config/layered.ts';
 import { snapshotFromText } from '../config/memory.ts';
-import type { Snapshot } from '../config/snapshot.ts';
+import { type Snapshot, withObjects } from '../config/snapshot.ts';
 import { declaredHost } from '../learn/hosts.ts';
 import { originText } from '../lib/origin.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
@@ -162,15 +162,12 @@ function withPort(base: Snapshot, { entry, port }: PortAdded): Snapshot {
   const changed = { ...entry, spec: { ...entry.spec, ports: [...entry.spec.ports, port] } } as ResourceOf<'ServiceEntry'>;
   const swap = <R extends ResourceOf<Kind>>(resource: R): R =>
     resource.kind === 'ServiceEntry' && resource.metadata === entry.metadata ? (changed as unknown as R) : resource;
-  return {
-    version: base.version,
-    findings: base.findings,
-    complete: base.complete,
+  return withObjects(base, {
     list: (kind) => base.list(kind).map((resource) => swap(resource as ResourceOf<Kind>)) as never,
     get: (kind, namespace, name) => {
       const found = base.get(kind, namespace, name);
       return found && (swap(found as ResourceOf<Kind>) as never);
     },
     all: () => base.all().map(swap),
-  };
+  });
 }

@@ -146,16 +146,15 @@ function isIn(ip: string, ranges: readonly string[]): boolean {
   );
 }
 
-/** The application's containers that run as the proxy's own user, whose traffic is left alone. */
+/** The application's containers that run as the proxy's own user, whose traffic is left alone, or as its group, whose traffic Istio's rules leave alone. */
 function proxyUsers(spec: Pod | undefined, proxyUid: number): string[] {
   if (!spec) return [];
-  return [...spec.initContainers, ...spec.containers]
-    .filter(
-      ({ name, securityContext }) => name !== PROXY_CONTAINER && !CAPTURE_CONTAINERS.includes(name) && userOf(securityContext) === proxyUid,
-    )
-    .map(({ name }) => `container ${name} runs as user ${proxyUid}, the proxy's own`);
-
-  function userOf(own: { readonly runAsUser?: number | undefined } | undefined): number | undefined {
-    return own?.runAsUser ?? spec?.securityContext?.runAsUser;
-  }
+  return [...spec.initContainers, ...spec.containers].flatMap(({ name, securityContext }) => {
+    if (name === PROXY_CONTAINER || CAPTURE_CONTAINERS.includes(name)) return [];
+    const { runAsUser, runAsGroup } = { ...spec.securityContext, ...securityContext };
+    if (runAsUser === proxyUid) return [`container ${name} runs as user ${proxyUid}, the proxy's own`];
+    return runAsGroup === proxyUid
+      ? [`container ${name} runs as group ${proxyUid}, the proxy's own, which Istio's capture leaves alone`]
+      : [];
+  });
 }

@@ -1,6 +1,6 @@
 /** Which names the configuration mentions: all others are alike to whoever compares them with it. */
 import type { Kind, ResourceOf } from '../api/index.ts';
-import type { Snapshot } from '../config/snapshot.ts';
+import { type Snapshot, withObjects } from '../config/snapshot.ts';
 import type { Mesh } from '../translate/model.ts';
 
 /**
@@ -39,10 +39,7 @@ export class Mentions {
       if (!this.#read.has(kind)) this.#unread.add(kind);
       this.#read.add(kind);
     };
-    return {
-      version: snapshot.version,
-      findings: snapshot.findings,
-      complete: snapshot.complete,
+    return withObjects(snapshot, {
       list<K extends Kind>(kind: K): readonly ResourceOf<K>[] {
         note(kind);
         return snapshot.list(kind);
@@ -52,7 +49,7 @@ export class Mentions {
         return snapshot.get(kind, namespace, name);
       },
       all: () => snapshot.all(),
-    };
+    });
   }
 }
 

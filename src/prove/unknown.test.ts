@@ -8,6 +8,13 @@ import { unknownTo } from './unknown.ts';
 
 const unknown = (text: string, mesh: Record<string, unknown> = {}) => unknownTo(simulateFiles(snapshotFromText(text), meshConfigOf(mesh)));
 const POD = podText('app', '10.0.0.1', { labels: '{app: app}' });
+/** An egress gateway with its Service. */
+const EGRESS_PROXY = `${podText('egress', '10.0.0.9', { namespace: 'istio-system', labels: '{istio: egressgateway}' }).replace('name: app', 'name: istio-proxy')}
+apiVersion: v1
+kind: Service
+metadata: {name: istio-egressgateway, namespace: istio-system}
+spec: {selector: {istio: egressgateway}, clusterIP: 10.96.0.9, ports: [{name: http, port: 80}]}
+---`;
 /** Of a filter that is not simulated. */
 const LUA = '[{applyTo: HTTP_FILTER, patch: {operation: INSERT_FIRST, value: {name: envoy.filters.http.lua}}}]';
 const patch = (namespace: string, spec = `{configPatches: ${LUA}}`) =>
@@ -39,6 +46,29 @@ test('a patch counts where it concerns a proxy: of its namespace, of the root, b
   const selecting = (app: string) => patch('default', `{workloadSelector: {labels: {app: ${app}}}, configPatches: ${LUA}}`);
   assert.equal(count(selecting('app')), 1);
   assert.equal(count(selecting('none')), 0);
+});
+
+test('a patch counts where it concerns a workload that nobody has written and calls are judged of', () => {
+  const count = (text: string) => unknown(WWW_ENTRY + text).length;
+  assert.equal(count(patch('other')), 1);
+  assert.equal(count(patch('default', `{workloadSelector: {labels: {app: shop}}, configPatches: ${LUA}}`)), 1);
+});
+
+test('a patch for a Kubernetes Gateway counts where a proxy serves it, and for no other proxy', () => {
+  const gateway = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: egress, namespace: istio-system}
+spec:
+  gatewayClassName: istio
+  addresses: [{type: Hostname, value: istio-egressgateway.istio-system.svc.cluster.local}]
+  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]
+---`;
+  const mesh = POD + EGRESS_PROXY + gateway;
+  const patchOf = (name: string) =>
+    patch('istio-system', `{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: ${name}}], configPatches: ${LUA}}`);
+  assert.match(unknown(mesh + patchOf('egress')).join(), /^EnvoyFilter istio-system\/patch changes proxies in ways that are not simulated/);
+  assert.deepEqual(unknown(mesh + patchOf('another')), []);
 });
 
 test('of a patch, what is not applied or not simulated', () => {
@@ -80,6 +110,10 @@ test('of a patch, what is not applied or not simulated', () => {
   assert.match(said('BOOTSTRAP', 'MERGE', '{}'), /bootstraps are not patched/);
   assert.match(said('EXTENSION_CONFIG', 'ADD', '{}'), /ECDS/);
   assert.match(said('CLUSTER', 'MERGE', '{}', 'proxy: {metadata: {ROUTER_MODE: x}}'), /metadata of proxies is not known \(ROUTER_MODE\)/);
+  assert.match(
+    said('HTTP_FILTER', 'INSERT_FIRST', '{name: x}', "proxy: {proxyVersion: '^(?!1[.]2)'}"),
+    /is not applied: proxyVersion .* cannot be read/,
+  );
   assert.equal(said('HTTP_FILTER', 'INSERT_FIRST', '{name: x}', 'context: WAYPOINT'), '');
   assert.equal(said('HTTP_FILTER', 'INSERT_FIRST', '{name: x}', "proxy: {proxyVersion: '^1[.]2.*'}"), '');
 });
@@ -89,6 +123,15 @@ test('what is in force for one revision, and namespaces that are selected', () =
     unknown(POD + WWW_ENTRY.replace('namespace: default}', 'namespace: default, labels: {istio.io/rev: canary}}')).join(),
     /revision canary only/,
   );
+  const labelled = (apiVersion: string, kind: string, spec = '{}') =>
+    unknown(
+      `${POD}\napiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: a, namespace: default, labels: {istio.io/rev: canary}}\nspec: ${spec}\n---`,
+    ).join();
+  for (const kind of ['AuthorizationPolicy', 'RequestAuthentication', 'PeerAuthentication'])
+    assert.match(labelled('security.istio.io/v1', kind), new RegExp(`^${kind} default/a is in force for revision canary only$`));
+  assert.match(labelled('networking.istio.io/v1alpha3', 'EnvoyFilter', '{configPatches: []}'), /revision canary only/);
+  // Of a Pod it says which control plane injects its proxy.
+  assert.deepEqual(unknown(POD.replace('{app: app}', '{app: app, istio.io/rev: canary}')), []);
   assert.match(unknown(POD, { discoverySelectors: [{ matchLabels: { a: 'b' } }] }).join(), /discoverySelectors/);
 });
 
@@ -138,6 +181,12 @@ test('a Pod that runs as the user of its proxy, or is not captured by the settin
   assert.match(unknown(POD.replace('image: x', 'image: x, securityContext: {runAsUser: 1337}')).join(), /container app runs as user 1337/);
   assert.equal(unknown(POD.replace('spec: {', 'spec: {securityContext: {runAsUser: 1337}, ')).length, 1);
   assert.equal(unknown(POD.replace('image: x', 'image: x, securityContext: {runAsUser: 1000}')).length, 0);
+  // Istio's rules leave the proxy's group alone as well.
+  assert.match(
+    unknown(POD.replace('image: x', 'image: x, securityContext: {runAsGroup: 1337}')).join(),
+    /container app runs as group 1337/,
+  );
+  assert.equal(unknown(POD.replace('spec: {', 'spec: {securityContext: {runAsGroup: 1337}, ')).length, 1);
   const none = { defaultConfig: { interceptionMode: 'NONE' } };
   assert.match(unknown(POD, none).join(), /MeshConfig's defaultConfig: interceptionMode NONE/);
   const own = POD.replace('labels:', 'annotations: {sidecar.istio.io/interceptionMode: REDIRECT}, labels:');

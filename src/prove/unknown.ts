@@ -7,9 +7,10 @@ import { resourceText } from '../api/resource.ts';
 import { ambientWish, UNREAD_KINDS } from '../api/unserved.ts';
 import { refusedHosts, refusedServerNames } from '../api/webhook.ts';
 import { formatPosition } from '../lib/finding.ts';
-import { matchesLabels } from '../lib/labels.ts';
+import { once } from '../lib/once.ts';
 import { originText } from '../lib/origin.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { patchesProxy } from '../translate/patches/patch.ts';
 import { readPatch } from '../xds/patches/read.ts';
 import { callersOf } from './callers.ts';
 import { captureOf, writtenIn } from './capture.ts';
@@ -37,19 +38,12 @@ export function unreadIn({ mesh: { snapshot } }: SimulatedFiles): string[] {
 
 /** What is valid and not simulated, a sentence each. */
 export function unsimulatedIn(files: SimulatedFiles, past: readonly PastSidecar[] = pastSidecars(files)): string[] {
-  const {
-    mesh: { snapshot, config },
-    proxies,
-  } = files;
+  const { mesh } = files;
+  const { snapshot, config } = mesh;
+  const judged = once(() => [...new Set([...files.proxies, ...callersOf(files)])]);
   const patches = snapshot
     .list('EnvoyFilter')
-    .filter(({ metadata, spec }) =>
-      proxies.some(
-        ({ namespace, labels }) =>
-          (metadata.namespace === config.rootNamespace || metadata.namespace === namespace) &&
-          matchesLabels(spec.workloadSelector?.labels ?? {}, labels),
-      ),
-    )
+    .filter((filter) => judged().some((proxy) => patchesProxy({ proxy, mesh }, filter)))
     .flatMap(unsimulatedPatches);
   const revisions = snapshot.all().flatMap(({ kind, metadata }) => {
     const revision = IN_MESH.has(kind) ? metadata.labels['istio.io/rev'] : undefined;
@@ -121,4 +115,15 @@ export function pastSidecars(files: SimulatedFiles): PastSidecar[] {
 }
 
 /** The kinds that a control plane of another revision ignores. */
-const IN_MESH: ReadonlySet<string> = new Set(['Gateway', 'ServiceEntry', 'VirtualService', 'DestinationRule', 'Sidecar', 'WorkloadEntry']);
+const IN_MESH: ReadonlySet<string> = new Set([
+  'Gateway',
+  'ServiceEntry',
+  'VirtualService',
+  'DestinationRule',
+  'Sidecar',
+  'WorkloadEntry',
+  'EnvoyFilter',
+  'AuthorizationPolicy',
+  'PeerAuthentication',
+  'RequestAuthentication',
+]);

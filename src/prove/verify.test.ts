@@ -214,6 +214,20 @@ test('a file of statements: each form, and what is none', () => {
   }
 });
 
+test('a file of statements: what would not be read is refused, so that nothing counts as proved that nobody looked at', () => {
+  const refused = (text: string, message: RegExp) =>
+    assert.throws(() => parseStatements(text, 's.yaml', () => false), { code: 'statements-invalid', message }, text);
+  refused('- onlyTls: {host: a, verifed: true}', /^s\.yaml: statement 1: onlyTls has no field verifed: it has host and verified$/);
+  refused("- onlyTls: {host: a, verified: 'yes'}", /verified is true or false/);
+  refused('- onlyTls: {host: a}\n  onlyWorkloads: {host: a, workloads: [d/w]}', /onlyTls and onlyWorkloads: write one statement an entry/);
+  refused('- equivalentTo: git:HEAD\n  onlyThroughGateways: true', /equivalentTo and onlyThroughGateways/);
+  refused('- egressPolicies: true\n  nothingLeaves: {namespace: d}', /egressPolicies and nothingLeaves/);
+  refused(
+    '- onlyThroughGateways: true\n- nothingLeaves: {namespaces: [d]}',
+    /^s\.yaml: statement 2: nothingLeaves has no field namespaces/,
+  );
+});
+
 test('what netpol writes closes the way round the sidecar', () => {
   const policies = policiesFor(files(PATTERN)).policies.map((policy) => stringify(policy));
   const verdicts = verifyMesh(files(`${PATTERN}\n${policies.join('---\n')}`), { ...OPTIONS, adversary: 'both' });

@@ -16,6 +16,9 @@ export interface TranslateContext extends Notes {
   readonly scope: Scope;
 }
 
+/** What tells whether an object concerns a proxy. */
+export type ProxyInMesh = Pick<TranslateContext, 'proxy' | 'mesh'>;
+
 /** A context and what was said to it. */
 export interface Translating {
   readonly context: TranslateContext;

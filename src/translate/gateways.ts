@@ -5,7 +5,7 @@ import type { ResourceOf, Server } from '../api/index.ts';
 import { isOfGatewayApi, originOf, resourceText } from '../api/resource.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { isHttp, parseProtocol } from '../registry/protocol.ts';
-import type { TranslateContext } from './context.ts';
+import type { ProxyInMesh, TranslateContext } from './context.ts';
 
 type GatewayResource = ResourceOf<'Gateway'>;
 
@@ -61,7 +61,7 @@ export function gatewayPorts(context: TranslateContext): GatewayPort[] {
 }
 
 /** Those of every namespace whose selector the proxy's labels satisfy, oldest first. An empty selector is satisfied by every router. */
-export function gatewaysOf({ proxy, mesh }: Pick<TranslateContext, 'proxy' | 'mesh'>): GatewayResource[] {
+export function gatewaysOf({ proxy, mesh }: ProxyInMesh): GatewayResource[] {
   return mesh.snapshot
     .list('Gateway')
     .filter((gateway) => matchesLabels(gateway.spec.selector, proxy.labels) && isServedFrom(gateway, proxy.namespace));

@@ -3,7 +3,7 @@ import type { ExtensionProvider } from '../../api/extension-provider.ts';
 import type { ResourceOf } from '../../api/index.ts';
 import { isHttp } from '../../registry/protocol.ts';
 import { providerService } from '../../registry/provider-service.ts';
-import type { Context, Selectable } from '../context.ts';
+import { type Context, type Selectable, selectedBy } from '../context.ts';
 import { gatewayPods } from './gateway.ts';
 import { attachedGateways } from './gateway-identities.ts';
 
@@ -53,11 +53,9 @@ function tcpPorts(context: Context, policy: Policy, provider: string): void {
 }
 
 function coveredPorts(context: Context, policy: Policy): number[] {
-  const { selector, targetRef, targetRefs } = policy.spec;
+  const { targetRef, targetRefs } = policy.spec;
   if (targetRef || targetRefs.length > 0) return attachedGateways(context, policy).flatMap(serverPorts);
-  const labels = selector?.matchLabels ?? {};
-  const { namespace } = policy.metadata;
-  const pods = namespace === context.mesh.rootNamespace ? context.select(labels) : context.selectIn(namespace, labels);
+  const pods = selectedBy(context, policy);
   if (pods.length === 0) return [];
   const chosen = new Set(pods);
   const gateways = context.of('Gateway').filter((gateway) => gatewayPods(context, gateway).some((pod) => chosen.has(pod)));

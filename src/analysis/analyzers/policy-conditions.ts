@@ -1,11 +1,11 @@
 import type { AuthorizationRule } from '../../api/authorization-policy.ts';
 import type { ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
-import { type Labels, matchesLabels } from '../../lib/labels.ts';
+import { matchesLabels } from '../../lib/labels.ts';
 import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { once } from '../../lib/once.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
-import type { Context } from '../context.ts';
+import { type Context, type SelectingPolicy, selectedBy } from '../context.ts';
 import { gatewayServices } from '../egress-model.ts';
 import { gatewaysOf } from './gateway-identities.ts';
 
@@ -133,14 +133,9 @@ function judgeOf(find: () => readonly ServicePort[]): Judge {
   };
 }
 
-type Selecting = Pick<ResourceOf<'PeerAuthentication'>, 'metadata'> & {
-  readonly spec: { readonly selector?: { readonly matchLabels: Labels } | undefined };
-};
-
 /** The ports of the Services in front of the workloads that a policy selects. */
-function servedPorts(context: Context, { metadata: { namespace }, spec }: Selecting): ServicePort[] {
-  const labels = spec.selector?.matchLabels ?? {};
-  const pods = namespace === context.mesh.rootNamespace ? context.select(labels) : context.selectIn(namespace, labels);
+function servedPorts(context: Context, policy: SelectingPolicy): ServicePort[] {
+  const pods = selectedBy(context, policy);
   const services = kept.get([context.registry], NO_INPUTS, () => selectingServices(context));
   return [...Map.groupBy(pods, (pod) => pod.namespace)].flatMap(([where, selected]) =>
     (services.get(where) ?? [])

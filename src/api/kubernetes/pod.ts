@@ -1,12 +1,14 @@
 import { boolean, type Infer, integer, list, map, object, port, required, string, withDefault } from '../schema.ts';
 import { transportProtocol } from './common.ts';
 
+const securityContext = object({ runAsUser: integer(), runAsGroup: integer() }, { open: true });
+
 const container = object(
   {
     name: withDefault(string(), ''),
     image: string(),
     env: list(object({ name: withDefault(string(), ''), value: string() }, { open: true })),
-    securityContext: object({ runAsUser: integer() }, { open: true }),
+    securityContext,
     ports: list(
       object({
         name: withDefault(string(), ''),
@@ -30,7 +32,7 @@ export const podSpec = object(
     subdomain: string(),
     containers: list(container),
     initContainers: list(container),
-    securityContext: object({ runAsUser: integer() }, { open: true }),
+    securityContext,
   },
   {
     open: true,

@@ -3,7 +3,7 @@ import { GATEWAY_API } from '../../api/gateway-api/common.ts';
 import type { PolicyTargetReference, ResourceOf, WorkloadLabelSelector } from '../../api/index.ts';
 import { isOfGatewayApi, type Resource } from '../../api/resource.ts';
 import { matchesLabels } from '../../lib/labels.ts';
-import type { TranslateContext } from '../context.ts';
+import type { ProxyInMesh } from '../context.ts';
 import { gatewaysOf } from '../gateways.ts';
 
 interface Targeted {
@@ -16,7 +16,7 @@ interface Targeted {
  * A policy attached to a Kubernetes Gateway holds for the proxies that serve it. (Istio looks at it on proxies that it has deployed itself only; what was
  * meant to restrict a gateway shall not leave it open.) Those attached to Services hold for waypoints, not for these proxies.
  */
-export function selects(context: TranslateContext, policy: Resource<string, Targeted>): boolean {
+export function selects(context: ProxyInMesh, policy: Resource<string, Targeted>): boolean {
   const { proxy, mesh } = context;
   const { selector, targetRef, targetRefs = [] } = policy.spec;
   const targets = targetRef ? [targetRef, ...targetRefs] : targetRefs;
@@ -24,7 +24,7 @@ export function selects(context: TranslateContext, policy: Resource<string, Targ
   return inNamespace(policy, proxy.namespace, mesh.config.rootNamespace) && matchesLabels(selector?.matchLabels ?? {}, proxy.labels);
 }
 
-function isServed(context: TranslateContext, namespace: string, { group, kind, name }: PolicyTargetReference): boolean {
+function isServed(context: ProxyInMesh, namespace: string, { group, kind, name }: PolicyTargetReference): boolean {
   if (context.proxy.type !== 'router' || group !== GATEWAY_API || kind !== 'Gateway') return false;
   return gatewaysOf(context).some(
     (gateway) =>
@@ -37,7 +37,7 @@ export function inNamespace({ metadata }: Resource, namespace: string, rootNames
 }
 
 /** The AuthorizationPolicies that hold for the proxy, oldest first. */
-export function authorizationPolicies(context: TranslateContext): ResourceOf<'AuthorizationPolicy'>[] {
+export function authorizationPolicies(context: ProxyInMesh): ResourceOf<'AuthorizationPolicy'>[] {
   return context.mesh.snapshot.list('AuthorizationPolicy').filter((each) => selects(context, each));
 }
 

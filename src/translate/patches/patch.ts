@@ -6,7 +6,7 @@ import type { Lists } from '../../xds/patches/merge.ts';
 import { readPatch } from '../../xds/patches/read.ts';
 import type { Patchable } from '../../xds/patches/value.ts';
 import { selects } from '../authorization/selection.ts';
-import type { TranslateContext } from '../context.ts';
+import type { ProxyInMesh } from '../context.ts';
 
 type EnvoyFilter = ResourceOf<'EnvoyFilter'>;
 type Stated = EnvoyFilter['spec']['configPatches'][number];
@@ -26,18 +26,19 @@ export interface Patch {
 export type PatchSet = ReadonlyMap<Patchable, readonly Patch[]>;
 
 /** The same set for the same EnvoyFilters; undefined where none holds. */
-export function patchSet(context: TranslateContext): PatchSet | undefined {
+export function patchSet(context: ProxyInMesh): PatchSet | undefined {
   const { snapshot, config } = context.mesh;
   const all = snapshot.list('EnvoyFilter');
   if (all.length === 0) return undefined;
-  const ordered = all.filter((each) => holds(context, each)).sort((a, b) => before(a, b, config.rootNamespace));
+  const ordered = all.filter((each) => patchesProxy(context, each)).sort((a, b) => before(a, b, config.rootNamespace));
   const [first, ...rest] = ordered;
   return first && kept.get([first, ...rest], NO_INPUTS, () => setOf(ordered));
 }
 
 const kept = new Memo<PatchSet>();
 
-function holds(context: TranslateContext, filter: EnvoyFilter): boolean {
+/** Whether the EnvoyFilter is for the proxy: by its namespace and selector, or by the Gateways that it names. */
+export function patchesProxy(context: ProxyInMesh, filter: EnvoyFilter): boolean {
   const { workloadSelector, targetRefs } = filter.spec;
   return selects(context, { ...filter, spec: { selector: { matchLabels: workloadSelector?.labels ?? {} }, targetRefs } });
 }

@@ -4,7 +4,7 @@ import type { MeshConfig, ResourceOf } from '../../api/index.ts';
 import { isOfGatewayApi, type Resource } from '../../api/resource.ts';
 import { Arrangement } from '../../lib/arrangement.ts';
 import { HostIndex } from '../../lib/host-index.ts';
-import { hostCovers, isWildcard } from '../../lib/hostname.ts';
+import { isWildcard } from '../../lib/hostname.ts';
 import { type Key, Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { once } from '../../lib/once.ts';
 import { sameMembers } from '../../lib/same.ts';
@@ -97,8 +97,7 @@ function virtualHosts(context: TranslateContext, port: number, egress: EgressSco
   const ruled = kept.ruled.get(context, keys, egress.virtualServices, (watched, each) => ruledBy(watched, side, each));
   for (const rules of ruled) {
     if (!rules) continue;
-    const { services: own, claims: wanted } =
-      rules.exact ?? claimsOf(side, rules, splitHosts(rules.virtualService, services.byHostname, owners));
+    const { services: own, claims: wanted } = rules.exact ?? claimsOf(side, rules, splitHosts(rules.virtualService, services, owners));
     ruledClaims.push(...wanted);
     for (const service of own) routed.add(service.hostname);
   }
@@ -170,6 +169,8 @@ interface PortServices {
   readonly byHostname: ReadonlyMap<string, Service>;
   /** Whether one of them has a host in common with this one. */
   readonly overlaps: (host: string) => boolean;
+  /** Those whose hosts a wildcard covers. */
+  readonly coveredBy: (wildcard: string) => readonly Service[];
 }
 
 function portServices(services: readonly Service[], port: number): PortServices {
@@ -180,7 +181,11 @@ function portServices(services: readonly Service[], port: number): PortServices 
     for (const service of byHostname.values()) known.add(service.hostname, service);
     return known;
   });
-  return { byHostname, overlaps: (host) => byHostname.has(host) || index().overlaps(host) };
+  return {
+    byHostname,
+    overlaps: (host) => byHostname.has(host) || index().overlaps(host),
+    coveredBy: (wildcard) => index().coveredBy(wildcard),
+  };
 }
 
 /** Undefined where the VirtualService has no routes for the port. */
@@ -194,7 +199,7 @@ function ruledBy({ proxy, mesh, scope }: TranslateContext, side: Side, virtualSe
   const rules = { virtualService, routes };
   const exact = virtualService.spec.hosts.some(isWildcard)
     ? undefined
-    : claimsOf(side, rules, splitHosts(virtualService, services.byHostname, undefined));
+    : claimsOf(side, rules, splitHosts(virtualService, services, undefined));
   return { ...rules, exact };
 }
 
@@ -267,19 +272,19 @@ interface SplitHosts {
 /** `owners` is needed where there are wildcards. */
 function splitHosts(
   virtualService: VirtualServiceResource,
-  services: ReadonlyMap<string, Service>,
+  services: PortServices,
   owners: (() => HostIndex<VirtualServiceResource>) | undefined,
 ): SplitHosts {
   const matching = new Set<Service>();
   const otherHosts: string[] = [];
   const { hosts } = virtualService.spec;
   for (const host of hosts.filter((each) => !isWildcard(each))) {
-    const service = services.get(host);
+    const service = services.byHostname.get(host);
     if (service) matching.add(service);
     else otherHosts.push(host);
   }
   for (const host of hosts.filter(isWildcard)) {
-    const covered = [...services.values()].filter((service) => hostCovers(host, service.hostname));
+    const covered = services.coveredBy(host);
     for (const service of covered) if (owners?.().covering(service.hostname)[0] === virtualService) matching.add(service);
     if (covered.length === 0) otherHosts.push(host);
   }

@@ -1,6 +1,6 @@
 /** What becomes of an EnvoyFilter's patches. */
 import type { Message } from '@bufbuild/protobuf';
-import { compileRe2 } from '../../lib/regex.ts';
+import { compileRe2, regexProblem } from '../../lib/regex.ts';
 import { isPatchable, type PatchValue, patchValue } from './value.ts';
 
 /** As the schema of EnvoyFilters has it. */
@@ -55,16 +55,8 @@ function whyElsewhere(stated: StatedPatch): string | undefined {
   const old = namedFilters(stated).find((name) => /^envoy\.(?!filters\.)/.test(name));
   if (old !== undefined) return `no filter is called ${old} any more: names begin with envoy.filters`;
   const version = match?.proxy?.proxyVersion;
-  if (!version || matchesVersion(version)) return undefined;
+  if (!version || regexProblem(version) !== undefined || compileRe2(version).matcher(ISTIO_VERSION).find()) return undefined;
   return `it is for proxies of version ${version}, and proxies stand here as Istio's of ${ISTIO_VERSION}`;
-}
-
-function matchesVersion(pattern: string): boolean {
-  try {
-    return compileRe2(pattern).matcher(ISTIO_VERSION).find();
-  } catch {
-    return false;
-  }
 }
 
 /** The reason, as text, where it can't be applied. */
@@ -74,6 +66,8 @@ function valueOf(stated: StatedPatch): PatchValue | string {
     return 'extensions are not served on their own (ECDS): put the configuration where the extension is used';
   if (applyTo === 'BOOTSTRAP') return 'bootstraps are not patched';
   if (!isPatchable(applyTo) || !patch) return 'it does not say what it patches';
+  const unread = match?.proxy?.proxyVersion && regexProblem(match.proxy.proxyVersion);
+  if (unread) return `proxyVersion ${match.proxy.proxyVersion} cannot be read (${unread}), so that nobody knows which proxies it is for`;
   const metadata = Object.keys(match?.proxy?.metadata ?? {});
   if (metadata.length > 0) return `the metadata of proxies is not known (${metadata.join(', ')}): select their workloads by labels`;
   const missing = namedFilters(stated).find((name) => ISTIOS_OWN.has(name));
