@@ -1,7 +1,6 @@
 import { namespaceInjection } from '../../api/injection.ts';
 import type { Resource } from '../../api/resource.ts';
-import { matchesLabels } from '../../lib/labels.ts';
-import { type Context, formatSelector } from '../context.ts';
+import { type Context, formatSelector, type Selectable } from '../context.ts';
 import type { Code } from '../messages.ts';
 
 interface Selecting {
@@ -78,13 +77,24 @@ function reportConflicts(
   sameWorkload: Code,
   several: Code,
 ): void {
-  const groups = Map.groupBy(list, (item) => `${item.resource.metadata.namespace}/${hasSelector(item)}`);
+  const selecting = new Map<Selectable, Selecting[]>();
+  for (const item of list.filter(hasSelector)) {
+    for (const pod of context.selectIn(item.resource.metadata.namespace, item.selector)) {
+      const those = selecting.get(pod);
+      if (those) those.push(item);
+      else selecting.set(pod, [item]);
+    }
+  }
+  const unselective = Map.groupBy(
+    list.filter((item) => !hasSelector(item)),
+    ({ resource }) => resource.metadata.namespace,
+  );
   for (const item of list) {
     const { namespace } = item.resource.metadata;
-    const peers = groups.get(`${namespace}/${hasSelector(item)}`)!.filter((other) => other !== item);
-    const conflicting = hasSelector(item)
-      ? peers.filter((other) => context.selectIn(namespace, item.selector).some((pod) => matchesLabels(other.selector, pod.labels)))
-      : peers;
+    const rivals = hasSelector(item)
+      ? new Set(context.selectIn(namespace, item.selector).flatMap((pod) => selecting.get(pod)!))
+      : unselective.get(namespace)!;
+    const conflicting = [...rivals].filter((other) => other !== item);
     if (conflicting.length === 0) continue;
     const names = conflicting
       .map((other) => other.resource.metadata.name)
