@@ -6,6 +6,7 @@ import { hostPort } from '../lib/socket-address.ts';
 import { clusterServers } from './cluster-servers.ts';
 import { CLUSTER_RANGES } from './inside.ts';
 import { type SimulatedFiles, workloadName } from './simulated.ts';
+import { unreadableIn } from './unknown.ts';
 import type { AdversaryVerdict, Opening } from './verdict.ts';
 
 /** The namespaces of which nothing is said unless somebody asks: what is in them is the cluster's own, and many of its pods need the node's network. */
@@ -65,14 +66,15 @@ export function bypassing(files: SimulatedFiles, exempt: readonly string[], wayO
     open.set(way.how, opening);
   }
   const openings = [...open.values()];
+  const undecided = unreadableIn(files, (kind) => DECIDING.has(kind));
   const left = all.filter(({ namespace }) => exempt.includes(namespace));
   const servers = clusterServers(mesh);
   return {
     adversary: 'bypassing',
     statement: `no workload that goes round its sidecar leaves the cluster${exemption(left)}`,
-    result: openings.length > 0 ? 'refuted' : 'proved',
+    result: openings.length > 0 ? 'refuted' : undecided.length > 0 ? 'undecided' : 'proved',
     counterexamples: [],
-    undecided: [],
+    undecided,
     notes: [
       ...(left.length > 0
         ? [`${namespacesOf(left)}: exempt; its workloads (${left.length}) may leave, and may pass on what others send to them`]
@@ -83,6 +85,9 @@ export function bypassing(files: SimulatedFiles, exempt: readonly string[], wayO
     openings,
   };
 }
+
+/** The kinds that say who could go round a sidecar, and what holds him. What one NetworkPolicy allows no other takes back. */
+const DECIDING: ReadonlySet<string> = new Set(['NetworkPolicy', 'Pod', 'Deployment', 'WorkloadEntry']);
 
 function serverText({ what, ip, port, protocol }: ReturnType<typeof clusterServers>[number]): string {
   return `${what} at ${hostPort(ip, port)} (${protocol})`;

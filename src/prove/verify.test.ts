@@ -237,6 +237,24 @@ test('what netpol writes closes the way round the sidecar', () => {
   );
 });
 
+test('what goes round sidecars is undecided where a policy or workload of the cluster is not valid', () => {
+  const policies = policiesFor(files(PATTERN)).policies.map((policy) => stringify(policy));
+  const verdict = (more: string) =>
+    verifyMesh(files(`${PATTERN}\n${policies.join('---\n')}---\n${more}`), { ...OPTIONS, adversary: 'bypassing' })[0]!;
+  const policy = (spec: string) => `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: more, namespace: default}
+spec: ${spec}`;
+  assert.equal(verdict(policy('{podSelector: {}, policyTypes: [Egress]}')).result, 'proved');
+  const broken = verdict(policy('{podSelector: {}, policyTypes: [Egress, Other], egress: [{}]}'));
+  assert.equal(broken.result, 'undecided');
+  assert.match(broken.undecided.join(), /^NetworkPolicy default\/more .*is not valid: what it would do is not known$/);
+  // What is wrong with routing concerns nobody who goes round it.
+  const route = '\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: 5}';
+  assert.equal(verdict(route).result, 'proved');
+});
+
 /** A configuration of the egress pattern, right or broken in some way, with paths and SNI that the gateway tells apart. */
 const configuration = fc.record({
   mode: fc.constantFrom('REGISTRY_ONLY', 'ALLOW_ANY'),
