@@ -3,6 +3,7 @@ import type { ResourceOf } from '../api/index.ts';
 import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { hostPort } from '../lib/socket-address.ts';
+import { callersOf } from './callers.ts';
 import { clusterServers } from './cluster-servers.ts';
 import { CLUSTER_RANGES } from './inside.ts';
 import { type SimulatedFiles, workloadName } from './simulated.ts';
@@ -54,9 +55,9 @@ export function podsOnNodes(pods: readonly ResourceOf<'Pod'>[]): string[] {
 
 /** Judges all workloads but those of the namespaces that are exempt. @param wayOf as `waysPast` */
 export function bypassing(files: SimulatedFiles, exempt: readonly string[], wayOf: ReturnType<typeof waysPast>): AdversaryVerdict {
-  const { mesh, proxies, bare } = files;
+  const { mesh, bare } = files;
   const open = new Map<string, Opening & { readonly workloads: string[] }>();
-  const all = [...proxies.filter(({ type }) => type === 'sidecar'), ...bare.map(({ identity }) => identity)];
+  const all = [...callersOf(files), ...bare.map(({ identity }) => identity)];
   const workloads = all.filter(({ namespace }) => !exempt.includes(namespace));
   for (const workload of workloads) {
     const way = wayOf(workload);

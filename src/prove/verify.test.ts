@@ -237,6 +237,28 @@ test('what netpol writes closes the way round the sidecar', () => {
   );
 });
 
+test('what a Deployment makes may go round its sidecar, and netpol holds it', () => {
+  const deployment = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: x}]}}}
+---`;
+  const judged = (text: string) => verifyMesh(files(text), { ...OPTIONS, adversary: 'bypassing' })[0]!;
+  const closed = (namespace: string) => `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: closed, namespace: ${namespace}}
+spec: {podSelector: {}, policyTypes: [Egress]}
+---`;
+  const open = judged(deployment + closed('default'));
+  assert.equal(open.result, 'refuted');
+  assert.deepEqual(open.openings[0]!.workloads, ['shop/web']);
+  assert.equal(judged(deployment + closed('default') + closed('shop')).result, 'proved');
+  const written = policiesFor(files(deployment)).policies.map((policy) => stringify(policy));
+  assert.equal(judged(`${deployment}\n${written.join('---\n')}`).result, 'proved');
+});
+
 test('what goes round sidecars is undecided where a policy or workload of the cluster is not valid', () => {
   const policies = policiesFor(files(PATTERN)).policies.map((policy) => stringify(policy));
   const verdict = (more: string) =>
