@@ -66,3 +66,10 @@ test('an address of the cluster', () => {
   assert.equal(isInsideCluster('10.9.9.9', CLUSTER), true);
   assert.equal(isInsideCluster('11.0.0.0', CLUSTER), false);
 });
+
+test('a range that cannot be read is open: a cluster takes more ways of writing one', () => {
+  for (const cidr of ['008.8.8.0/24', '8.8.8.0/024', 'no range']) {
+    const rule = `{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: '${cidr}'}}]}]}`;
+    assert.equal(openEgress(policies(rule), POD, CLUSTER)?.ip, cidr);
+  }
+});

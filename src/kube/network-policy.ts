@@ -1,7 +1,7 @@
 /** Kubernetes NetworkPolicies, evaluated for egress. Pure. Rules: networking.k8s.io/v1 NetworkPolicySpec. */
 
 import type { NetworkPolicy, ResourceOf } from '../api/index.ts';
-import { cidrCovers, sampleOutside, singleAddress } from '../lib/ip.ts';
+import { cidrCovers, parseRange, sampleOutside, singleAddress } from '../lib/ip.ts';
 import { type Labels, matchesSelector } from '../lib/labels.ts';
 
 type Policy = ResourceOf<'NetworkPolicy'>;
@@ -13,6 +13,7 @@ interface PodIdentity {
 
 /** A destination outside the cluster that policies leave open to a pod. */
 interface OpenEgress {
+  /** A range that cannot be read stands as it is written. */
   readonly ip: string;
   /** 0 for any port. */
   readonly port: number;
@@ -57,7 +58,7 @@ export function openEgress(
         if (!ipBlock) continue;
         const single = singleAddress(ipBlock.cidr);
         if (single !== undefined && isServed(single)) continue;
-        const ip = sampleOutside(ipBlock.cidr, [...ipBlock.except, ...inside]);
+        const ip = parseRange(ipBlock.cidr) ? sampleOutside(ipBlock.cidr, [...ipBlock.except, ...inside]) : ipBlock.cidr;
         if (ip !== undefined) return { ip, port, policy };
       }
     }

@@ -2,7 +2,7 @@
  * What EgressPolicies mean, read off the objects themselves: beside `index.ts`, which makes Istio's objects of them, and with none of its parts, so that
  * the one can be held against the other. Pure.
  */
-import type { EgressCaller, EgressDestination, EgressPolicy } from '../api/egress-policy.ts';
+import type { EgressDestination, EgressPolicy } from '../api/egress-policy.ts';
 import { endOf } from '../api/egress-policy.ts';
 import type { ResourceOf } from '../api/index.ts';
 import { isIp, parseIp, sameIp } from '../lib/ip.ts';
@@ -35,8 +35,8 @@ export function permitting(
   call: AskedCall,
 ): ResourceOf<'EgressPolicy'>[] {
   return policies.filter(
-    ({ metadata, spec }) =>
-      holds(spec, now) && isFrom(spec.from, metadata.namespace, caller) && spec.to.some((destination) => isTo(destination, spec, call)),
+    (policy) =>
+      holds(policy.spec, now) && isOf(policy, caller) && policy.spec.to.some((destination) => isTo(destination, policy.spec, call)),
   );
 }
 
@@ -44,7 +44,8 @@ function holds({ starts, expires }: EgressPolicy, now: number): boolean {
   return (starts === undefined || Date.parse(starts) <= now) && (expires === undefined || now < endOf(expires)!);
 }
 
-function isFrom(from: readonly EgressCaller[], own: string, caller: AskedCaller): boolean {
+/** Whether the caller is one of those whom the policy allows something. */
+export function isOf({ metadata: { namespace: own }, spec: { from } }: ResourceOf<'EgressPolicy'>, caller: AskedCaller): boolean {
   if (from.length === 0) return caller.namespace === own;
   return from.some(
     ({ namespace, labels, serviceAccounts }) =>

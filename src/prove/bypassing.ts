@@ -3,9 +3,11 @@ import type { ResourceOf } from '../api/index.ts';
 import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { hostPort } from '../lib/socket-address.ts';
+import { callersOf } from './callers.ts';
 import { clusterServers } from './cluster-servers.ts';
 import { CLUSTER_RANGES } from './inside.ts';
 import { type SimulatedFiles, workloadName } from './simulated.ts';
+import { unreadableIn } from './unknown.ts';
 import type { AdversaryVerdict, Opening } from './verdict.ts';
 
 /** The namespaces of which nothing is said unless somebody asks: what is in them is the cluster's own, and many of its pods need the node's network. */
@@ -53,9 +55,9 @@ export function podsOnNodes(pods: readonly ResourceOf<'Pod'>[]): string[] {
 
 /** Judges all workloads but those of the namespaces that are exempt. @param wayOf as `waysPast` */
 export function bypassing(files: SimulatedFiles, exempt: readonly string[], wayOf: ReturnType<typeof waysPast>): AdversaryVerdict {
-  const { mesh, proxies, bare } = files;
+  const { mesh, bare } = files;
   const open = new Map<string, Opening & { readonly workloads: string[] }>();
-  const all = [...proxies.filter(({ type }) => type === 'sidecar'), ...bare.map(({ identity }) => identity)];
+  const all = [...callersOf(files), ...bare.map(({ identity }) => identity)];
   const workloads = all.filter(({ namespace }) => !exempt.includes(namespace));
   for (const workload of workloads) {
     const way = wayOf(workload);
@@ -65,14 +67,15 @@ export function bypassing(files: SimulatedFiles, exempt: readonly string[], wayO
     open.set(way.how, opening);
   }
   const openings = [...open.values()];
+  const undecided = unreadableIn(files, (kind) => DECIDING.has(kind));
   const left = all.filter(({ namespace }) => exempt.includes(namespace));
   const servers = clusterServers(mesh);
   return {
     adversary: 'bypassing',
     statement: `no workload that goes round its sidecar leaves the cluster${exemption(left)}`,
-    result: openings.length > 0 ? 'refuted' : 'proved',
+    result: openings.length > 0 ? 'refuted' : undecided.length > 0 ? 'undecided' : 'proved',
     counterexamples: [],
-    undecided: [],
+    undecided,
     notes: [
       ...(left.length > 0
         ? [`${namespacesOf(left)}: exempt; its workloads (${left.length}) may leave, and may pass on what others send to them`]
@@ -83,6 +86,9 @@ export function bypassing(files: SimulatedFiles, exempt: readonly string[], wayO
     openings,
   };
 }
+
+/** The kinds that say who could go round a sidecar, and what holds him. What one NetworkPolicy allows no other takes back. */
+const DECIDING: ReadonlySet<string> = new Set(['NetworkPolicy', 'Pod', 'Deployment', 'WorkloadEntry']);
 
 function serverText({ what, ip, port, protocol }: ReturnType<typeof clusterServers>[number]): string {
   return `${what} at ${hostPort(ip, port)} (${protocol})`;

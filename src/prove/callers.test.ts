@@ -47,6 +47,24 @@ test('a Deployment calls, unless a Gateway selects it', () => {
   assert.ok(!callers(text).includes('default/gateway'));
 });
 
+test('what a Deployment makes calls as its service account', () => {
+  const text =
+    DEPLOYMENT('app', 'app: one') +
+    DEPLOYMENT('paying', 'app: two').replace('spec: {containers', 'spec: {serviceAccountName: payments, containers');
+  const accounts = callersOf(simulateFiles(snapshotFromText(text), meshConfigOf())).map(
+    ({ name, serviceAccount }) => `${name} ${serviceAccount}`,
+  );
+  assert.ok(accounts.includes('app default'));
+  assert.ok(accounts.includes('paying payments'));
+});
+
+test('a Deployment calls beside Pods that are not its own; a cluster has the Pods that it has', () => {
+  const text = DEPLOYMENT('app', 'app: one') + DEPLOYMENT('other', 'app: other') + podText('app-1', '10.0.0.1', { labels: '{app: one}' });
+  assert.deepEqual(callers(text), ['default/app-1', 'default/other']);
+  const cluster = simulateFiles(snapshotFromText(text, { complete: true }), meshConfigOf());
+  assert.ok(!callersOf(cluster).some(({ name }) => name === 'other'));
+});
+
 test('nobody calls from the namespaces of gateways and of the mesh itself', () => {
   const text = WWW_ENTRY.replace('namespace: default', 'namespace: istio-system') + WWW_THROUGH_GATEWAY;
   assert.deepEqual(

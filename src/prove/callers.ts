@@ -1,4 +1,4 @@
-/** Who calls: the workloads of the files; or, if the files have no Pods, one workload of each kind that the configuration tells apart. */
+/** Who calls: the workloads of the files, Pods and what Deployments make; or, if the files have no Pods, one workload of each kind that the configuration tells apart as well. */
 import { type Labels, matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { accountsNamed } from './accounts.ts';
@@ -13,12 +13,19 @@ export function callersOf({ mesh, proxies }: Callers): ProxyIdentity[] {
   const { registry, snapshot } = mesh;
   const routers = proxies.filter(({ type }) => type === 'router');
   const isRouter = (namespace: string, name: string) => routers.some((router) => router.namespace === namespace && router.name === name);
-  if (registry.workloads.some(({ kind, namespace, name }) => kind === 'Pod' && !isRouter(namespace, name))) return sidecars;
+  const pods = registry.workloads.filter(({ kind, namespace, name }) => kind === 'Pod' && !isRouter(namespace, name));
+  if (pods.length > 0 && snapshot.complete) return sidecars;
+  const isThere = ({ namespace, labels }: ProxyIdentity) =>
+    Object.keys(labels).length > 0 && pods.some((pod) => pod.namespace === namespace && matchesLabels(labels, pod.labels));
   const gateways = snapshot.list('Gateway').map(({ spec }) => spec.selector);
   const deployed = snapshot
     .list('Deployment')
-    .map(({ metadata, spec }) => caller(metadata.namespace, metadata.name, spec.template?.metadata?.labels ?? {}))
-    .filter(({ labels }) => !gateways.some((selector) => Object.keys(selector).length > 0 && matchesLabels(selector, labels)));
+    .map(({ metadata: { namespace, name }, spec: { template } }) =>
+      caller(namespace, name, template?.metadata?.labels ?? {}, template?.spec?.serviceAccountName || 'default'),
+    )
+    .filter(({ labels }) => !gateways.some((selector) => Object.keys(selector).length > 0 && matchesLabels(selector, labels)))
+    .filter((deployment) => !isThere(deployment));
+  if (pods.length > 0) return [...sidecars, ...deployed];
   const { possible, accounts, isMeant } = possibleCallers({ mesh, proxies }, namespacesThatCount(mesh));
   // A workload that no selector chooses stands for all others of its namespace.
   const named = new Set(sidecars.filter(({ labels }) => !isMeant(labels)).map(({ namespace }) => `${namespace}/*`));

@@ -100,3 +100,18 @@ spec: {hosts: [api.example.com], exportTo: [shop], location: MESH_EXTERNAL, reso
   ] as const)
     assert.deepEqual(throughProxies(`{${way}, ${only}}`, { entry: entry(annotations) }), ['refuted', 'refuted'], `${way}: ${annotations}`);
 });
+
+test('a policy that no known workload is meant by says so: also where it asks for a service account', () => {
+  const notes = (from: string) => {
+    const text = `${PODS}
+apiVersion: sallyport.dev/v1alpha1
+kind: EgressPolicy
+metadata: {name: p, namespace: shop}
+spec: {through: gateway, from: [${from}], to: [{hosts: [www.example.com], ports: [443]}]}`;
+    return allOfThem(simulateFiles(snapshotFromText(text), meshConfigOf({}))).notes;
+  };
+  assert.deepEqual(notes('{labels: {app: a}}'), []);
+  assert.deepEqual(notes('{labels: {app: b}}'), ['no known workload is one of EgressPolicy shop/p']);
+  assert.deepEqual(notes('{serviceAccounts: [payments]}'), ['no known workload is one of EgressPolicy shop/p']);
+  assert.deepEqual(notes('{serviceAccounts: [default]}'), []);
+});

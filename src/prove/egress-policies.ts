@@ -3,10 +3,9 @@ import type { ResourceOf } from '../api/index.ts';
 import { forwardProxy } from '../api/through.ts';
 import { hostCovers, plainHost } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
-import { matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { hostPort } from '../lib/socket-address.ts';
-import { type AskedCall, permitting } from '../policy/meaning.ts';
+import { type AskedCall, isOf, permitting } from '../policy/meaning.ts';
 import { type Call, parseTarget } from '../simulate/call.ts';
 import type { Trace } from '../simulate/trace.ts';
 import type { Arrival, Counterexample, Statement, Verdict } from '../simulate/verify.ts';
@@ -77,7 +76,7 @@ export function allOfThem(files: SimulatedFiles): Verdict {
     }
   }
   const idle = policies
-    .filter((policy) => !callers.some((caller) => isFor(policy, caller)))
+    .filter((policy) => !callers.some((caller) => isOf(policy, caller)))
     .map(({ metadata }) => `no known workload is one of EgressPolicy ${metadata.namespace}/${metadata.name}`);
   return {
     statement: 'what EgressPolicies allow gets there, the way that they say',
@@ -97,11 +96,6 @@ function isLed({ spec }: Policy, { hops }: Trace, isGateway: (proxy: string) => 
   if (spec.through === 'direct') return asked === undefined;
   const proxy = spec.proxy === undefined ? undefined : forwardProxy(spec.proxy);
   return proxy === undefined || asked === hostPort(proxy.host, proxy.port);
-}
-
-function isFor({ metadata, spec: { from } }: Policy, { namespace, labels }: ProxyIdentity): boolean {
-  if (from.length === 0) return namespace === metadata.namespace;
-  return from.some((one) => (one.namespace || metadata.namespace) === namespace && matchesLabels(one.labels, labels));
 }
 
 function momentOf({ mesh }: SimulatedFiles): number {

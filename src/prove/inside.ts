@@ -1,5 +1,7 @@
 /** What belongs to the mesh: the addresses inside it, and the gateways by which calls may leave it. */
+
 import { isInsideCluster } from '../kube/network-policy.ts';
+import { once } from '../lib/once.ts';
 import { clusterServers } from './cluster-servers.ts';
 import type { SimulatedFiles } from './simulated.ts';
 
@@ -42,8 +44,9 @@ export function gatewaysOf({ proxies, mesh: { registry } }: SimulatedFiles): (na
   const routers = proxies.filter(({ type }) => type === 'router');
   const names = new Set(routers.map(({ namespace, name }) => `${namespace}/${name}`));
   const addresses = new Set(routers.flatMap((router) => router.addresses));
+  const byHostname = once(() => Map.groupBy(registry.services, ({ hostname }) => hostname));
   const leadsToGateways = (hostname: string) => {
-    const services = registry.services.filter((service) => service.hostname === hostname);
+    const services = byHostname().get(hostname) ?? [];
     const endpoints = services.flatMap((service) => service.ports.flatMap((port) => registry.endpoints(service, port)));
     return services.length > 0 && endpoints.length > 0 && endpoints.every(({ address }) => addresses.has(address));
   };

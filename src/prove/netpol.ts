@@ -6,6 +6,7 @@ import { type Labels, labelsText, matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Mesh } from '../translate/model.ts';
 import { EXEMPT, podsOnNodes } from './bypassing.ts';
+import { callersOf } from './callers.ts';
 import { clusterServers } from './cluster-servers.ts';
 import { declaredServers } from './declared-servers.ts';
 import type { SimulatedFiles } from './simulated.ts';
@@ -21,14 +22,11 @@ export const POLICY_FORMS = ['kubernetes', 'cilium', 'calico'] as const;
 export type PolicyForm = (typeof POLICY_FORMS)[number];
 
 /** The policies under which nothing but the gateways leaves the cluster. They leave the namespaces alone that are exempt. */
-export function policiesFor(
-  { mesh, proxies, bare }: SimulatedFiles,
-  exempt: readonly string[] = EXEMPT,
-  form: PolicyForm = 'kubernetes',
-): WrittenPolicies {
+export function policiesFor(files: SimulatedFiles, exempt: readonly string[] = EXEMPT, form: PolicyForm = 'kubernetes'): WrittenPolicies {
+  const { mesh, proxies, bare } = files;
   const { snapshot } = mesh;
   const all = new Set([
-    ...proxies.map(({ namespace }) => namespace),
+    ...[...proxies, ...callersOf(files)].map(({ namespace }) => namespace),
     ...bare.map(({ identity }) => identity.namespace),
     ...snapshot.list('Namespace').map(({ metadata }) => metadata.name),
   ]);

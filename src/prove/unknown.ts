@@ -18,21 +18,26 @@ import { type SimulatedFiles, workloadName } from './simulated.ts';
 
 /** What is not known, a sentence each. `past` are the workloads whose calls past a sidecar count. */
 export function unknownTo(files: SimulatedFiles, past: readonly PastSidecar[] = pastSidecars(files)): string[] {
+  return [...unreadableIn(files), ...unsimulatedIn(files, past)];
+}
+
+/** What is not valid or could not be read, a sentence each. @param isMeant which kinds count */
+export function unreadableIn(files: SimulatedFiles, isMeant: (kind: string) => boolean = () => true): string[] {
   const broken = files.mesh.snapshot.findings
-    .filter((finding) => isBroken(finding) && finding.code !== UNREAD)
+    .filter((finding) => isBroken(finding) && finding.code !== UNREAD && isMeant(finding.origin.kind))
     .map(
       ({ origin, position }) =>
         `${originText(origin)}${position ? ` (${formatPosition(position)})` : ''} is not valid: what it would do is not known`,
     );
-  return [...new Set(broken), ...unreadIn(files), ...unsimulatedIn(files, past)];
+  return [...new Set(broken), ...unreadIn(files, isMeant)];
 }
 
 const UNREAD: DecodingCode = 'SP0016';
 
 /** What of a cluster could not be read, a sentence each. */
-export function unreadIn({ mesh: { snapshot } }: SimulatedFiles): string[] {
+export function unreadIn({ mesh: { snapshot } }: SimulatedFiles, isMeant: (kind: string) => boolean = () => true): string[] {
   return snapshot.findings.flatMap(({ code, level, origin, message }) =>
-    code === UNREAD && level === 'Error' ? [`${originText(origin)}: ${message}`] : [],
+    code === UNREAD && level === 'Error' && isMeant(origin.kind) ? [`${originText(origin)}: ${message}`] : [],
   );
 }
 

@@ -237,6 +237,46 @@ test('what netpol writes closes the way round the sidecar', () => {
   );
 });
 
+test('what a Deployment makes may go round its sidecar, and netpol holds it', () => {
+  const deployment = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: x}]}}}
+---`;
+  const judged = (text: string) => verifyMesh(files(text), { ...OPTIONS, adversary: 'bypassing' })[0]!;
+  const closed = (namespace: string) => `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: closed, namespace: ${namespace}}
+spec: {podSelector: {}, policyTypes: [Egress]}
+---`;
+  const open = judged(deployment + closed('default'));
+  assert.equal(open.result, 'refuted');
+  assert.deepEqual(open.openings[0]!.workloads, ['shop/web']);
+  assert.equal(judged(deployment + closed('default') + closed('shop')).result, 'proved');
+  const written = policiesFor(files(deployment)).policies.map((policy) => stringify(policy));
+  assert.equal(judged(`${deployment}\n${written.join('---\n')}`).result, 'proved');
+});
+
+test('what goes round sidecars is undecided where a policy or workload of the cluster is not valid', () => {
+  const policies = policiesFor(files(PATTERN)).policies.map((policy) => stringify(policy));
+  const verdict = (more: string) =>
+    verifyMesh(files(`${PATTERN}\n${policies.join('---\n')}---\n${more}`), { ...OPTIONS, adversary: 'bypassing' })[0]!;
+  const policy = (spec: string) => `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: more, namespace: default}
+spec: ${spec}`;
+  assert.equal(verdict(policy('{podSelector: {}, policyTypes: [Egress]}')).result, 'proved');
+  const broken = verdict(policy('{podSelector: {}, policyTypes: [Egress, Other], egress: [{}]}'));
+  assert.equal(broken.result, 'undecided');
+  assert.match(broken.undecided.join(), /^NetworkPolicy default\/more .*is not valid: what it would do is not known$/);
+  // What is wrong with routing concerns nobody who goes round it.
+  const route = '\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: 5}';
+  assert.equal(verdict(route).result, 'proved');
+});
+
 /** A configuration of the egress pattern, right or broken in some way, with paths and SNI that the gateway tells apart. */
 const configuration = fc.record({
   mode: fc.constantFrom('REGISTRY_ONLY', 'ALLOW_ANY'),

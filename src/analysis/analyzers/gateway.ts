@@ -97,6 +97,7 @@ export function conflictingGateways(context: Context): void {
     podsOf.set(key, found);
     return found;
   };
+  const rivals = rivalIndex(context);
   for (const gateway of context.of('Gateway').filter(selectsByLabels)) {
     for (const [index, server] of gateway.spec.servers.entries()) {
       const others = new Set<Gateway>();
@@ -113,7 +114,7 @@ export function conflictingGateways(context: Context): void {
         }
       }
       if (others.size === 0) {
-        reportUntold(context, gateway, index, (other) => overlap(pods(gateway), pods(other)));
+        reportUntold(context, gateway, index, (each) => rivals(each).filter((other) => overlap(pods(gateway), pods(other))));
         continue;
       }
       const names = [...new Set([...others].map((other) => nameOf(writtenOf(other))))].sort();
@@ -131,7 +132,7 @@ export function conflictingGateways(context: Context): void {
  * IST0145 for servers of bytes: whatever hosts they name, nothing tells their connections from those of another plain server on the port, and the older
  * one has the port. (Plain HTTP beside plain HTTP is told apart by the host, TLS by its server name.)
  */
-function reportUntold(context: Context, gateway: Gateway, index: number, together: (other: Gateway) => boolean): void {
+function reportUntold(context: Context, gateway: Gateway, index: number, beside: (server: Server) => readonly Gateway[]): void {
   const server = gateway.spec.servers[index]!;
   if (!isPlain(server)) return;
   const first = gateway.derivedFrom ? -1 : gateway.spec.servers.findIndex((each) => isRival(server, each));
@@ -145,10 +146,7 @@ function reportUntold(context: Context, gateway: Gateway, index: number, togethe
     );
     return;
   }
-  const rivals = context
-    .of('Gateway')
-    .filter((other) => other !== gateway && selectsByLabels(other) && together(other))
-    .filter((other) => other.spec.servers.some((each) => isRival(server, each) && !(gateway.derivedFrom && other.derivedFrom)));
+  const rivals = beside(server).filter((other) => other !== gateway && !(gateway.derivedFrom && other.derivedFrom));
   const oldest = [gateway, ...rivals].reduce((a, b) => (b.order < a.order ? b : a));
   if (rivals.length === 0) return;
   const names = rivals.map((other) => nameOf(writtenOf(other))).sort();
@@ -164,8 +162,27 @@ function reportUntold(context: Context, gateway: Gateway, index: number, togethe
   );
 }
 
+/** Finds the Gateways with a server whose connections nothing tells from those of a given one, oldest first. */
+function rivalIndex(context: Context): (server: Server) => readonly Gateway[] {
+  const plain = context
+    .of('Gateway')
+    .filter(selectsByLabels)
+    .flatMap((gateway) => gateway.spec.servers.filter(isPlain).map((server) => ({ gateway, server })));
+  const byBind = (list: typeof plain) => Map.groupBy(list, ({ server }) => bindKey(server));
+  const ofBytes = byBind(plain.filter(({ server }) => isBytes(server)));
+  const all = byBind(plain);
+  return (server) => {
+    const found = (isBytes(server) ? all : ofBytes).get(bindKey(server)) ?? [];
+    return [...new Set(found.filter((other) => other.server !== server).map(({ gateway }) => gateway))];
+  };
+}
+
+function bindKey({ port, bind = '' }: Server): string {
+  return `${port.number} ${bind}`;
+}
+
 function sameBind(a: Server, b: Server): boolean {
-  return a.port.number === b.port.number && (a.bind ?? '') === (b.bind ?? '');
+  return bindKey(a) === bindKey(b);
 }
 
 /** Whether nothing tells the connections of two servers apart. */

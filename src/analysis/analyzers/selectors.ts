@@ -1,7 +1,6 @@
 import { namespaceInjection } from '../../api/injection.ts';
 import type { Resource } from '../../api/resource.ts';
-import { matchesLabels } from '../../lib/labels.ts';
-import { type Context, formatSelector } from '../context.ts';
+import { type Context, formatSelector, type Selectable } from '../context.ts';
 import type { Code } from '../messages.ts';
 
 interface Selecting {
@@ -78,13 +77,10 @@ function reportConflicts(
   sameWorkload: Code,
   several: Code,
 ): void {
-  const groups = Map.groupBy(list, (item) => `${item.resource.metadata.namespace}/${hasSelector(item)}`);
+  const rivalsOf = rivalsIn(context, list);
   for (const item of list) {
     const { namespace } = item.resource.metadata;
-    const peers = groups.get(`${namespace}/${hasSelector(item)}`)!.filter((other) => other !== item);
-    const conflicting = hasSelector(item)
-      ? peers.filter((other) => context.selectIn(namespace, item.selector).some((pod) => matchesLabels(other.selector, pod.labels)))
-      : peers;
+    const conflicting = rivalsOf(item).filter((other) => other !== item);
     if (conflicting.length === 0) continue;
     const names = conflicting
       .map((other) => other.resource.metadata.name)
@@ -99,4 +95,27 @@ function reportConflicts(
         : `Namespace ${namespace} has further ${PLURALS[kind]} without a selector (${names}): only one of them is in force. Keep one.`,
     );
   }
+}
+
+/** Finds the objects that select some of the same workloads, or nothing, as one of the list does: those with equal selectors are looked at together. */
+function rivalsIn(context: Context, list: readonly Selecting[]): (item: Selecting) => readonly Selecting[] {
+  const keyOf = ({ resource, selector }: Selecting) => `${resource.metadata.namespace}/${formatSelector(selector)}`;
+  const alike = Map.groupBy(list, keyOf);
+  const selected = ([first]: readonly Selecting[]) =>
+    hasSelector(first!) ? context.selectIn(first!.resource.metadata.namespace, first!.selector) : [];
+  const selecting = new Map<Selectable, string[]>();
+  for (const [key, items] of alike) {
+    for (const pod of selected(items)) {
+      const keys = selecting.get(pod);
+      if (keys) keys.push(key);
+      else selecting.set(pod, [key]);
+    }
+  }
+  const rivals = new Map<string, readonly Selecting[]>();
+  for (const [key, items] of alike) {
+    const keys = new Set<string>();
+    for (const pod of selected(items)) for (const other of selecting.get(pod)!) keys.add(other);
+    rivals.set(key, hasSelector(items[0]!) ? [...keys].flatMap((other) => alike.get(other)!) : items);
+  }
+  return (item) => rivals.get(keyOf(item))!;
 }

@@ -1,5 +1,4 @@
 import type { ResourceOf, TlsMatchAttributes } from '../../api/index.ts';
-import { hostsOverlap } from '../../lib/hostname.ts';
 import type { Caller } from '../../registry/destination-rules.ts';
 import type { Service } from '../../registry/model.ts';
 import { isTls } from '../../registry/protocol.ts';
@@ -7,7 +6,7 @@ import { isVisible } from '../../registry/visibility.ts';
 import { possibleCallers } from '../callers.ts';
 import type { Context } from '../context.ts';
 import { onMesh } from '../egress-model.ts';
-import { concernsMatch, hostsOf, inOrder } from '../ways.ts';
+import { concernsMatch, inOrder } from '../ways.ts';
 
 type VirtualService = ResourceOf<'VirtualService'>;
 
@@ -26,11 +25,12 @@ interface Placed {
  * a listener of which two chains take the same connections; here the first of them takes those.
  */
 export function stuckListeners(context: Context): void {
-  const all = context.of('VirtualService').filter((each) => each.valid && onMesh(each) && each.spec.tls.length > 0);
+  const all = new Set(context.of('VirtualService').filter((each) => each.valid && onMesh(each) && each.spec.tls.length > 0));
   const services = context.registry.services.filter(({ ports }) => ports.some(({ protocol }) => isTls(protocol)));
   const reported = new Set<TlsMatchAttributes>();
   for (const service of services) {
-    const concerned = all.filter((each) => hostsOf(each).some((host) => hostsOverlap(host, service.hostname)));
+    const routes = context.routedHosts.overlapping(service.hostname).map(({ virtualService }) => virtualService);
+    const concerned = [...new Set(routes)].filter((each) => all.has(each));
     if (concerned.flatMap(({ spec }) => spec.tls.flatMap(({ match }) => match)).length < 2) continue;
     for (const caller of possibleCallers(context)) {
       if (!isVisible(service.exportTo, service.namespace, caller.namespace)) continue;

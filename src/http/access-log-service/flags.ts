@@ -38,12 +38,6 @@ const FIELDS: readonly (readonly [ResponseFlag, Field])[] = [
 
 const { EXTERNAL_SERVICE } = ResponseFlags_Unauthorized_Reason;
 
-export function flagsOf(message: ResponseFlags | undefined): ResponseFlag[] {
-  if (!message) return [];
-  const found = FIELDS.filter(([, field]) => message[field]).map(([flag]) => flag);
-  return message.unauthorizedDetails?.reason === EXTERNAL_SERVICE ? [...found, 'UAEX'] : found;
-}
-
 /** Undefined for none. */
 export function flagsMessage(flags: readonly ResponseFlag[]): ResponseFlags | undefined {
   if (flags.length === 0) return undefined;

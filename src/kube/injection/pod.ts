@@ -53,7 +53,3 @@ export interface Owner {
 export function allContainers({ containers, initContainers = [] }: PodSpec): readonly Container[] {
   return [...initContainers, ...containers];
 }
-
-export function containerNamed(name: string, spec: PodSpec): Container | undefined {
-  return allContainers(spec).find((container) => container.name === name);
-}
