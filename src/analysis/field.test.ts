@@ -27,6 +27,7 @@ const port = (number: number, protocol: string, more: object = {}) => ({ number,
 const [HTTP, TLS] = [port(80, 'HTTP'), port(443, 'TLS')];
 const entry = (ports: object[], more: object = {}, namespace = 'default', name = 'www') =>
   object('ServiceEntry', name, { hosts: [HOST], location: 'MESH_EXTERNAL', resolution: 'DNS', ports, ...more }, namespace);
+const NONE = { resolution: 'NONE' };
 const gateway = (server: object, more: { readonly name?: string; readonly hosts?: string[]; readonly selector?: object } = {}) =>
   object('Gateway', more.name ?? 'out', {
     selector: more.selector ?? { istio: 'egressgateway' },
@@ -361,6 +362,14 @@ testPairs({
   'SP1010 of requests at a host of TLS, of which none is originated': {
     wrong: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } }, tls: { mode: 'DISABLE' } })),
     right: join(entry([TLS]), rule({ connectionPool: { http: { idleTimeout: '60s' } }, tls: SIMPLE })),
+  },
+  'SP1010 of a target port beside an older entry': {
+    wrong: join(entry([HTTP], NONE), entry([port(81, 'HTTP', { targetPort: 8081 })], NONE, 'default', 'more')),
+    right: join(entry([HTTP], NONE), entry([port(81, 'HTTP', { targetPort: 8081 })], NONE, 'other', 'more')),
+  },
+  'SP1010 of a target port whose entry is no part of the older one': {
+    wrong: join(entry([HTTP], NONE), entry([port(81, 'HTTP', { targetPort: 8081 })], NONE, 'default', 'more')),
+    right: join(entry([HTTP]), entry([port(81, 'HTTP', { targetPort: 8081 })], NONE, 'default', 'more')),
   },
   SP1069: {
     wrong: join(entry([HTTP]), rule({ loadBalancer: { simple: 'RANDOM' } }), second({ trafficPolicy: { tls: SIMPLE } })),

@@ -50,7 +50,7 @@ import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
 import { refusedObjects } from './analyzers/refused.ts';
 import { requestSettings, ruleSettings } from './analyzers/rule-settings.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
-import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
+import { conflictingServiceEntryProtocols, lostTargetPorts, serviceEntryAddresses } from './analyzers/service-entry.ts';
 import { stuckListeners } from './analyzers/stuck-listeners.ts';
 import { telemetryProviders } from './analyzers/telemetry-providers.ts';
 import { trailingDots } from './analyzers/trailing-dots.ts';
@@ -109,6 +109,7 @@ const ANALYZERS: readonly Analyzer[] = [
   gatewaySecrets,
   policySecrets,
   serviceEntryAddresses,
+  lostTargetPorts,
   trailingDots,
   conflictingServiceEntryProtocols,
   missingEndpoints,

@@ -1,7 +1,10 @@
 import { capturesDns, DNS_CAPTURE, isOn } from '../../api/dns-capture.ts';
 import type { ResourceOf } from '../../api/index.ts';
 import { PROXY_CONTAINER, proxyContainer } from '../../api/injection.ts';
+import { resourceText } from '../../api/resource.ts';
 import { once } from '../../lib/once.ts';
+import { joinable } from '../../registry/index.ts';
+import type { Service } from '../../registry/model.ts';
 import { isHttp, parseProtocol } from '../../registry/protocol.ts';
 import { allocates } from '../../registry/service-entry.ts';
 import { visibilityOf } from '../../registry/visibility.ts';
@@ -33,6 +36,36 @@ export function serviceEntryAddresses(context: Context): void {
       );
     }
   }
+}
+
+/** SP1010: target ports of an entry whose names are not looked up, where an older one of its namespace has the host: calls go to the port that was dialled. */
+export function lostTargetPorts(context: Context): void {
+  for (const entry of context.of('ServiceEntry')) {
+    const { hosts, ports, resolution } = entry.spec;
+    if (!entry.valid || resolution !== 'NONE') continue;
+    for (const [i, { number, targetPort }] of ports.entries()) {
+      if (!targetPort || targetPort === number) continue;
+      const older = hosts.map((host) => olderWithout(context, entry, host.toLowerCase(), number)).find((first) => first !== undefined);
+      if (!older) continue;
+      context.report(
+        'SP1010',
+        entry,
+        ['spec', 'ports', i, 'targetPort'],
+        `targetPort ${targetPort} has no effect: ${resourceText(older.resource)} is older and declares ${older.hostname} too, and of such entries with resolution NONE the target ports of the oldest count. Calls go to port ${number}. Declare the port there.`,
+      );
+    }
+  }
+}
+
+/** What declares the host first, if the entry adds the port to it. */
+function olderWithout({ registry }: Context, entry: ResourceOf<'ServiceEntry'>, host: string, number: number): Service | undefined {
+  const { namespace } = entry.metadata;
+  const first = registry.firstOf(host).find((service) => service.namespace === namespace);
+  const own = registry
+    .declaring(host, namespace)
+    .find(({ resource, ports }) => resource === entry && ports.some((port) => port.number === number));
+  const isTaken = first?.ports.some((port) => port.number === number) ?? true;
+  return first && own && !isTaken && first.resource !== entry && joinable(first, own) ? first : undefined;
 }
 
 /** Whether clients come to the addresses that the mesh allocates: where a cluster is known, its pods say so themselves. */
