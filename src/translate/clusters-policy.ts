@@ -21,6 +21,7 @@ import {
   type HttpProtocolOptions,
   HttpProtocolOptionsSchema,
 } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import type { Percent } from '../xds/gen/envoy/type/v3/percent_pb.js';
 import { packed, toDuration } from './proto.ts';
 
 const UNLIMITED = 0xffff_ffff;
@@ -153,7 +154,7 @@ function circuitBreakers(pool: ConnectionPoolSettings | undefined): CircuitBreak
   });
 }
 
-/** Istio's: success rates are not looked at, and the panic threshold is off unless the rule sets one. */
+/** Success rates are not looked at, as in Istio. */
 export function applyOutlierDetection(cluster: Cluster, settings: OutlierDetection | undefined): void {
   if (!settings) return;
   const { consecutive5xxErrors, consecutiveGatewayErrors, consecutiveLocalOriginFailures } = settings;
@@ -174,19 +175,24 @@ export function applyOutlierDetection(cluster: Cluster, settings: OutlierDetecti
       ? { consecutiveLocalOriginFailure: consecutiveLocalOriginFailures, enforcingConsecutiveLocalOriginFailure: 100 }
       : {}),
   });
-  commonLbConfig(cluster).healthyPanicThreshold = {
-    $typeName: 'envoy.type.v3.Percent',
-    value: Math.max(0, settings.minHealthPercent ?? 0),
-  };
+  commonLbConfig(cluster).healthyPanicThreshold = percent(Math.max(0, settings.minHealthPercent ?? 0));
 }
+
+function percent(value: number): Percent {
+  return { $typeName: 'envoy.type.v3.Percent', value };
+}
+
+/** Envoy's own threshold is a half: with fewer healthy endpoints it sends requests to the others, too. */
+const NO_PANIC = percent(0);
 
 export function commonLbConfig(cluster: Cluster): NonNullable<Cluster['commonLbConfig']> {
   cluster.commonLbConfig ??= create(Cluster_CommonLbConfigSchema);
   return cluster.commonLbConfig;
 }
 
-/** Least request unless the rule says otherwise. The caller deals with PASSTHROUGH, which is no policy but a kind of cluster. */
+/** Least request unless the rule says otherwise, and unhealthy endpoints get nothing unless it detects outliers and wants so many healthy. The caller deals with PASSTHROUGH, which is no policy but a kind of cluster. */
 export function applyLoadBalancer(cluster: Cluster, settings: LoadBalancerSettings | undefined): void {
+  commonLbConfig(cluster).healthyPanicThreshold ??= NO_PANIC;
   cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST;
   const slowStartConfig = settings?.warmup ? slowStart(settings.warmup) : undefined;
   if (settings?.simple === 'RANDOM') cluster.lbPolicy = Cluster_LbPolicy.RANDOM;

@@ -280,6 +280,16 @@ test('at a gateway a service without endpoints is at the addresses that it decla
   assert.deepEqual(at('STATIC', '203.0.113.1', ', endpoints: [{ address: 192.0.2.1 }]'), ['192.0.2.1:8080']);
 });
 
+test('unhealthy endpoints get nothing, however few the healthy ones are', () => {
+  const threshold = (settings: string) => {
+    const rule = object('DestinationRule', 'd', `{ host: web, trafficPolicy: { ${settings} } }`);
+    const { commonLbConfig } = clustersOf(SERVER + rule).get('outbound|80||web.default.svc.cluster.local')!;
+    return commonLbConfig!.healthyPanicThreshold?.value;
+  };
+  assert.equal(threshold('loadBalancer: { simple: RANDOM }'), 0);
+  assert.equal(threshold('outlierDetection: { minHealthPercent: 30 }'), 30);
+});
+
 test('outliers are looked for as the rule says: of what may happen 0 times nothing is enforced', () => {
   const detection = (settings: string) => {
     const rule = object('DestinationRule', 'd', `{ host: web, trafficPolicy: { outlierDetection: { ${settings} } } }`);

@@ -10,6 +10,7 @@ import {
   FilterChainSchema,
   FilterSchema,
 } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { toDuration } from '../proto.ts';
 
 type TransportProtocol = '' | 'raw_buffer' | 'tls';
 
@@ -146,12 +147,16 @@ export function filterChain(parts: Chain): FilterChain {
   return message;
 }
 
+/** So long may a client take over its handshake: connections of clients that never end theirs would add up. */
+const HANDSHAKE_TIMEOUT = toDuration(15_000);
+
 function toMessage(parts: Chain): FilterChain {
   return create(FilterChainSchema, {
     name: parts.name ?? '',
     filterChainMatch: matchesAll(parts) ? undefined : chainMatch(parts),
     filters: [...parts.filters],
     transportSocket: parts.transportSocket,
+    ...(parts.transportSocket ? { transportSocketConnectTimeout: HANDSHAKE_TIMEOUT } : {}),
     metadata: parts.metadata,
   });
 }

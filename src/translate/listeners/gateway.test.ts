@@ -250,6 +250,7 @@ test('ISTIO_MUTUAL asks for identities of the mesh; where nobody has one it refu
   const [chain] = listenerOf(translated(text, ROUTER), '0.0.0.0_443').filterChains;
   const context = fromBinary(DownstreamTlsContextSchema, chain!.transportSocket!.configType.value!.value);
   assert.equal(context.requireClientCertificate, true);
+  assert.equal(chain!.transportSocketConnectTimeout?.seconds, 15n, 'a client that never ends its handshake');
   assert.deepEqual(
     context.commonTlsContext!.tlsCertificateSdsSecretConfigs.map(({ name }) => name),
     ['default'],
