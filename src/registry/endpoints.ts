@@ -120,25 +120,27 @@ function kubernetesEndpoints(service: Service, port: ServicePort, { workloads, s
   const publishNotReady = resource.spec.publishNotReadyAddresses;
   const key = `${resource.metadata.namespace}/${resource.metadata.name}`;
   const selected = workloads.select(service.namespace, service.selector);
-  // WorkloadEntries are never in slices: Kubernetes does not know them.
-  const entries = selected.filter((workload) => workload.kind === 'WorkloadEntry').flatMap((entry) => entryEndpoint(entry, service, port));
+  // WorkloadEntries are never in slices: Kubernetes does not know them. They are no endpoints of headless Services, as in Istio.
+  const entries = service.headless
+    ? []
+    : selected.filter((workload) => workload.kind === 'WorkloadEntry').flatMap((entry) => entryEndpoint(entry, service, port));
   const ofService = slices.get(key);
-  if (ofService) return unique([...ofService.flatMap((slice) => sliceEndpoints(slice, port, workloads, publishNotReady)), ...entries]);
+  if (ofService) return unique([...ofService.flatMap((slice) => sliceEndpoints(slice, port, workloads)), ...entries]);
   const object = legacy.get(key);
-  if (object) return unique([...legacyEndpoints(object, port, workloads, publishNotReady), ...entries]);
+  if (object) return unique([...legacyEndpoints(object, port, workloads), ...entries]);
   const pods = selected.filter((workload) => workload.kind === 'Pod').flatMap((pod) => podEndpoint(pod, service, port, publishNotReady));
   return [...pods, ...entries];
 }
 
-function sliceEndpoints(slice: ResourceOf<'EndpointSlice'>, port: ServicePort, workloads: Workloads, publishNotReady: boolean): Endpoint[] {
+function sliceEndpoints(slice: ResourceOf<'EndpointSlice'>, port: ServicePort, workloads: Workloads): Endpoint[] {
   const number = slice.spec.ports.find(({ name }) => name === port.name)?.port;
   if (!number || slice.spec.addressType === 'FQDN') return [];
   const { namespace } = slice.metadata;
   return slice.spec.endpoints.flatMap((endpoint) => {
     const { targetRef } = endpoint;
     const pod = targetRef?.kind === 'Pod' && targetRef.name ? workloads.pod(targetRef.namespace || namespace, targetRef.name) : undefined;
-    // The API says that a missing condition counts as ready.
-    const healthy = publishNotReady || endpoint.conditions?.ready !== false;
+    // The API says that a missing condition counts as ready. With `publishNotReadyAddresses` Kubernetes writes all of them as ready.
+    const healthy = endpoint.conditions?.ready !== false;
     const locality = workloads.nodeLocality(endpoint.nodeName);
     return endpoint.addresses.map((address) =>
       atAddress(address, number, port, pod ?? workloads.podAt(address), { namespace, healthy, locality }),
@@ -146,13 +148,13 @@ function sliceEndpoints(slice: ResourceOf<'EndpointSlice'>, port: ServicePort, w
   });
 }
 
-function legacyEndpoints(object: ResourceOf<'Endpoints'>, port: ServicePort, workloads: Workloads, publishNotReady: boolean): Endpoint[] {
+function legacyEndpoints(object: ResourceOf<'Endpoints'>, port: ServicePort, workloads: Workloads): Endpoint[] {
   const { namespace } = object.metadata;
   return object.spec.subsets.flatMap((subset) => {
     const number = subset.ports.find(({ name }) => name === port.name)?.port;
     if (!number) return [];
     const ready = subset.addresses.map((address) => ({ ...address, healthy: true }));
-    const notReady = subset.notReadyAddresses.map((address) => ({ ...address, healthy: publishNotReady }));
+    const notReady = subset.notReadyAddresses.map((address) => ({ ...address, healthy: false }));
     return [...ready, ...notReady].flatMap(({ ip, nodeName, targetRef, healthy }) => {
       if (!ip) return [];
       const pod =
@@ -194,11 +196,11 @@ function podEndpoint(pod: Workload, service: Service, port: ServicePort, publish
 }
 
 /** The port at which a workload serves a service's port; undefined if the target port is a name that the workload does not have. */
-function targetPortAt(workload: Workload, service: Service, port: ServicePort): number | undefined {
+export function targetPortAt(workload: Workload, service: Service, port: ServicePort): number | undefined {
   if (workload.kind === 'WorkloadEntry') {
     const ports = (workload.resource as ResourceOf<'WorkloadEntry'>).spec.ports;
     const target = targetPortOf(service, port);
-    return (typeof target === 'string' ? ports[target] : undefined) ?? ports[port.name] ?? port.targetPort;
+    return typeof target === 'string' ? ports[target] : (ports[port.name] ?? port.targetPort);
   }
   const target = targetPortOf(service, port);
   if (typeof target !== 'string') return port.targetPort;
@@ -217,7 +219,8 @@ function targetPortOf(service: Service, port: ServicePort): number | string | un
 
 function entryEndpoint(entry: Workload, service: Service, port: ServicePort): Endpoint[] {
   const { spec } = entry.resource as ResourceOf<'WorkloadEntry'>;
-  return stated({ ...spec, labels: entry.labels }, targetPortAt(entry, service, port) ?? port.targetPort, port, entry);
+  const number = targetPortAt(entry, service, port);
+  return number === undefined ? [] : stated({ ...spec, labels: entry.labels }, number, port, entry);
 }
 
 function serviceEntryEndpoints(service: Service, port: ServicePort, workloads: Workloads): readonly Endpoint[] {

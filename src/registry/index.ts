@@ -57,7 +57,7 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig, before?: Bui
     declaring: (hostname, namespace) => lookups.declaring(hostname, namespace),
     visibleTo: (namespace) => lookups.visibleTo(namespace),
     endpoints: endpoints.of,
-    servicesOf: servedBy(services, endpoints.of),
+    servicesOf: servedBy(services, endpoints.of, workloads),
   };
   const built = { registry, findings, parts };
   builds.set(registry, built);

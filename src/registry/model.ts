@@ -114,7 +114,7 @@ export interface Registry {
   visibleTo(namespace: string): readonly Service[];
   /** Every endpoint of a service's port, in a stable order. */
   endpoints(service: Service, port: ServicePort): readonly Endpoint[];
-  /** The services and ports whose endpoints are at one of these addresses: what a workload serves. */
+  /** What a workload serves; of a service's ports at one place the first. */
   servicesOf(
     workload: Pick<Workload, 'namespace' | 'addresses' | 'labels'>,
   ): readonly { service: Service; port: ServicePort; endpointPort: number }[];

@@ -15,12 +15,15 @@ const PROTOCOLS: ReadonlyMap<string, Protocol> = new Map(
     mysql: 'MySQL',
     redis: 'Redis',
     udp: 'UDP',
-    // The Kubernetes names of `appProtocol`.
-    'kubernetes.io/h2c': 'HTTP2',
-    'kubernetes.io/ws': 'HTTP',
-    'kubernetes.io/wss': 'HTTPS',
   } as const satisfies Record<string, Protocol>),
 );
+
+/** What Kubernetes itself calls protocols in `appProtocol`. */
+const KUBERNETES_PROTOCOLS: ReadonlyMap<string, Protocol> = new Map([
+  ['kubernetes.io/h2c', 'HTTP2'],
+  ['kubernetes.io/ws', 'HTTP'],
+  ['kubernetes.io/wss', 'HTTPS'],
+]);
 
 /** Ports on which the server speaks first, so that sniffing would hang: TCP unless the port says otherwise. SMTP, DNS, MySQL, MongoDB. */
 const SERVER_FIRST_PORTS: ReadonlySet<number> = new Set([25, 53, 3306, 27017]);
@@ -30,12 +33,12 @@ export function parseProtocol(name: string | undefined): Protocol {
   return PROTOCOLS.get(name?.toLowerCase() ?? '') ?? 'Unsupported';
 }
 
-/** The protocol of a Kubernetes Service port: UDP, then `appProtocol`, then the name up to its first `-`. */
+/** The protocol of a Kubernetes Service port: UDP, or what `appProtocol` says or, where there is none, the name: each up to its first `-`. */
 export function kubernetesProtocol(port: { port: number; name?: string; protocol?: string; appProtocol?: string }): Protocol {
   if (port.protocol === 'UDP') return 'UDP';
-  const application = parseProtocol(port.appProtocol);
-  if (application !== 'Unsupported') return application;
-  const name = (port.name ?? '').toLowerCase();
+  const known = KUBERNETES_PROTOCOLS.get(port.appProtocol ?? '');
+  if (known) return known;
+  const name = (port.appProtocol ?? port.name ?? '').toLowerCase();
   // The only protocol whose name holds a dash.
   if (name.startsWith('grpc-web')) return 'GRPC-Web';
   const named = parseProtocol(name.split('-', 1)[0]);

@@ -176,12 +176,16 @@ spec: { clusterIP: 10.96.0.1, selector: { app: vm }, ports: [{ name: http, port:
 ---`;
 
 test('a Service without slices or Endpoints takes the Pods that it selects, by named target port, and WorkloadEntries', () => {
-  const registry = registryOf(WORKLOADS + KUBERNETES_SERVICE);
-  assert.deepEqual(addressesOf(registry, 'web.default.svc.cluster.local').sort(), [
-    '10.1.1.1:9090',
-    '10.1.1.2:9090 unhealthy',
+  const endpoints = (text: string) => addressesOf(registryOf(text), 'web.default.svc.cluster.local').sort();
+  const pods = ['10.1.1.1:9090', '10.1.1.2:9090 unhealthy'];
+  assert.deepEqual(endpoints(WORKLOADS + KUBERNETES_SERVICE), pods, 'the WorkloadEntry has no port of that name');
+  assert.deepEqual(endpoints(WORKLOADS.replace('ports: { http: 8080 }', 'ports: { web: 8080 }') + KUBERNETES_SERVICE), [
+    ...pods,
     '203.0.113.21:8080',
   ]);
+  const byNumber = KUBERNETES_SERVICE.replace('targetPort: web', 'targetPort: 9090');
+  assert.deepEqual(endpoints(WORKLOADS + byNumber), [...pods, '203.0.113.21:8080'], 'by the name of the Service’s port');
+  assert.deepEqual(endpoints(WORKLOADS.replace(', ports: { http: 8080 }', '') + byNumber), [...pods, '203.0.113.21:9090']);
 });
 
 test('EndpointSlices come before Endpoints, and those before selected Pods', () => {
@@ -306,7 +310,7 @@ test('of two objects with one host in a namespace the younger keeps the ports th
   const { registry, findings } = mesh;
   assert.deepEqual(
     registry.services.map(({ resource, ports }) => `${resource.metadata.name} ${ports.map(({ number }) => number).join()}`),
-    ['old 80', 'young 81', 'static 82', 'web 80'],
+    ['old 80', 'young 81', 'static 82', 'squatter 82', 'web 80'],
   );
   assert.deepEqual(
     findings.map(
@@ -316,7 +320,7 @@ test('of two objects with one host in a namespace the younger keeps the ports th
       'ServiceEntry default/young 80 lost',
       'ServiceEntry default/static 82no cluster',
       'ServiceEntry default/none 82 lost',
-      'ServiceEntry default/squatter 82 lost',
+      'ServiceEntry default/squatter 82no cluster',
     ],
   );
   const found = service(registry, 'www.example.com');
@@ -427,14 +431,83 @@ test('exportTo: own namespace, named namespaces, everyone; the own namespace com
   );
 });
 
-test('what a workload serves: by its address, or by selectors while it has none', () => {
-  const registry = registryOf(WORKLOADS + KUBERNETES_SERVICE);
-  const served = (workload: { namespace: string; addresses: string[]; labels: Record<string, string> }) =>
-    registry.servicesOf(workload).map(({ service: { hostname }, port, endpointPort }) => `${hostname} ${port.number} ${endpointPort}`);
-  assert.deepEqual(served({ namespace: 'default', addresses: ['10.1.1.1'], labels: {} }), ['web.default.svc.cluster.local 80 9090']);
-  assert.deepEqual(served({ namespace: 'default', addresses: ['10.9.9.9'], labels: {} }), []);
-  assert.deepEqual(served({ namespace: 'default', addresses: [], labels: { app: 'vm' } }), ['web.default.svc.cluster.local 80 80']);
-  assert.deepEqual(served({ namespace: 'other', addresses: [], labels: { app: 'vm' } }), []);
+interface Serving {
+  readonly namespace?: string;
+  readonly addresses: string[];
+  readonly labels?: Record<string, string>;
+}
+
+/** What a workload serves: hosts, ports of the services and the workload's own. */
+function servedAs(text: string, { namespace = 'default', addresses, labels = {} }: Serving): string[] {
+  const served = registryOf(text).servicesOf({ namespace, addresses, labels });
+  return served.map(({ service: { hostname }, port, endpointPort }) => `${hostname} ${port.number} ${endpointPort}`);
+}
+
+const slice = (service: string, namespace: string, address: string) => `
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: ${service}-1, namespace: ${namespace}, labels: { kubernetes.io/service-name: ${service} } }
+addressType: IPv4
+endpoints: [{ addresses: [${address}] }]
+ports: [{ name: http, port: 9090 }]
+---`;
+
+test('what a workload serves: what selects the Pod at its address, or else what it says of itself', () => {
+  const text = WORKLOADS + KUBERNETES_SERVICE;
+  assert.deepEqual(servedAs(text, { addresses: ['10.1.1.1'] }), ['web.default.svc.cluster.local 80 9090']);
+  assert.deepEqual(servedAs(text, { addresses: ['10.9.9.9'] }), []);
+  assert.deepEqual(servedAs(text, { addresses: ['10.9.9.9'], labels: { app: 'vm' } }), ['web.default.svc.cluster.local 80 80']);
+  assert.deepEqual(servedAs(text, { addresses: [], labels: { app: 'vm' } }), ['web.default.svc.cluster.local 80 80']);
+  assert.deepEqual(servedAs(text, { namespace: 'other', addresses: [], labels: { app: 'vm' } }), []);
+});
+
+test('a Service that selects a Pod is served there though its endpoints are others; one that selects nothing where it has an endpoint', () => {
+  const text = WORKLOADS + KUBERNETES_SERVICE + slice('web', 'default', '10.1.1.9');
+  assert.deepEqual(servedAs(text, { addresses: ['10.1.1.1'] }), ['web.default.svc.cluster.local 80 9090']);
+  const without = KUBERNETES_SERVICE.replace('selector: { app: vm }, ', '').replace('name: web,', 'name: bare,');
+  assert.deepEqual(servedAs(text + without + slice('bare', 'default', '10.1.1.1'), { addresses: ['10.1.1.1'] }), [
+    'web.default.svc.cluster.local 80 9090',
+  ]);
+  assert.deepEqual(servedAs(WORKLOADS + without + slice('bare', 'default', '10.1.1.1'), { addresses: ['10.1.1.1'] }), [
+    'bare.default.svc.cluster.local 80 9090',
+  ]);
+});
+
+test('nobody puts anything before the ports of a workload from another namespace', () => {
+  const foreign = KUBERNETES_SERVICE.replaceAll('namespace: default', 'namespace: other') + slice('web', 'other', '10.1.1.1');
+  const entry = serviceEntry(
+    'grab',
+    '{ hosts: [grab.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: STATIC, endpoints: [{ address: 10.1.1.1 }] }',
+  );
+  assert.deepEqual(
+    servedAs(WORKLOADS + foreign + entry.replace('namespace: default', 'namespace: other'), { addresses: ['10.1.1.1'] }),
+    [],
+  );
+  assert.deepEqual(servedAs(WORKLOADS + entry, { addresses: ['10.1.1.1'] }), ['grab.example.com 80 80']);
+});
+
+test('where a WorkloadEntry has the address of a Pod, it says what is served there', () => {
+  const entry = (namespace: string, app: string) => `
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: at-${app}, namespace: ${namespace} }
+spec: { address: 10.1.1.1, labels: { app: ${app} }, ports: { web: 7070 } }
+---`;
+  const text = WORKLOADS + KUBERNETES_SERVICE;
+  assert.deepEqual(servedAs(text + entry('default', 'none'), { addresses: ['10.1.1.1'] }), []);
+  assert.deepEqual(servedAs(text + entry('other', 'none') + entry('default', 'vm'), { addresses: ['10.1.1.1'] }), [
+    'web.default.svc.cluster.local 80 7070',
+  ]);
+});
+
+test('of two ports of a Service at one port of a workload the first is served', () => {
+  const text = WORKLOADS + KUBERNETES_SERVICE.replace('ports: [', 'ports: [{ name: http-first, port: 79, targetPort: web }, ');
+  assert.deepEqual(servedAs(text, { addresses: ['10.1.1.1'] }), ['web.default.svc.cluster.local 79 9090']);
+});
+
+test('a WorkloadEntry is no endpoint of a headless Service', () => {
+  const headless = registryOf(WORKLOADS + KUBERNETES_SERVICE.replace(/clusterIP: [^,\n }]+/, 'clusterIP: None'));
+  assert.deepEqual(addressesOf(headless, 'web.default.svc.cluster.local').sort(), ['10.1.1.1:9090', '10.1.1.2:9090 unhealthy']);
 });
 
 test('a workload serves headless Services too, and of entries only those whose endpoints are addresses that are known', () => {

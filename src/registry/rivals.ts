@@ -41,7 +41,7 @@ function namespacesOf({ exportTo, namespace }: Service): ReadonlySet<string> {
 export function repeated(winner: Service, younger: Service, ports: readonly ServicePort[]): Finding {
   const numbers = numbersOf(ports);
   if (winner.registry === 'Kubernetes' && younger.registry !== 'Kubernetes') {
-    const message = `${alsoDeclared(winner)}, and a Kubernetes Service comes before it: what is said here of port ${numbers} has no effect, save that its endpoints are added. ${ONE_OBJECT}`;
+    const message = `${alsoDeclared(winner)}, and a Kubernetes Service comes before it: what is said here of port ${numbers} has no effect, save that its endpoints are added and its addresses lead to the same cluster. ${ONE_OBJECT}`;
     return aboutHosts(younger.resource, 'SP1018', message);
   }
   const { first, second, met } = rivalryOf(winner, younger);
@@ -69,7 +69,8 @@ const ONE_OBJECT = 'Declare a port of a host in one object.';
 export function unlike(oldest: Service, younger: Service, kept: readonly ServicePort[]): Finding | undefined {
   const { first, second, met } = rivalryOf(oldest, younger);
   if (met === 'nowhere') return undefined;
-  const [why, ports] = first === oldest ? ['is older', kept] : ['comes first, as exportTo shows it to fewer', oldest.ports];
+  const comesFirst = oldest.registry === 'Kubernetes' ? 'is a Kubernetes Service, which comes first' : 'is older';
+  const [why, ports] = first === oldest ? [comesFirst, kept] : ['comes first, as exportTo shows it to fewer', oldest.ports];
   const where = met === 'somewhere' ? ', where both are seen,' : '';
   const message =
     `${alsoDeclared(first)}, and ${why}. As the two differ in resolution, labels, workloadSelector or exportTo, there is${where} no cluster ` +

@@ -89,8 +89,8 @@ function serviceUnder(service: Service, { ports, place, aliases }: Terms): Servi
 }
 
 /**
- * Of two with one hostname and namespace the younger keeps the ports that the older does not have, as in Istio; the others are repeats. Beside
- * a Kubernetes Service nothing else stays: nobody may squat on its name. Endpoints count all the same (see endpoints.ts).
+ * Of two with one hostname and namespace the younger keeps the ports that the older does not have, as in Istio; the others are repeats. A Kubernetes
+ * Service counts as the oldest: nobody may squat on its name. Endpoints count all the same (see endpoints.ts).
  */
 function withoutConflicts({ list, byKey }: Declarations, findings: Finding[]): Shares {
   const contests = new Map<string, Contest>();
@@ -102,14 +102,12 @@ function withoutConflicts({ list, byKey }: Declarations, findings: Finding[]): S
     let contest = contests.get(key);
     if (!contest) {
       const kubernetes = kubernetesOf(rivals);
-      contest = { oldest: kubernetes ?? service, kubernetes, claimed: new Map() };
+      // Nobody may squat on the name of a Kubernetes Service, older or not.
+      contest = { oldest: kubernetes ?? service, claimed: new Map(kubernetes?.ports.map(({ number }) => [number, kubernetes])) };
       contests.set(key, contest);
     }
-    const { oldest, kubernetes, claimed } = contest;
-    if (kubernetes && kubernetes !== service) {
-      findings.push(repeated(kubernetes, service, service.ports));
-      return [];
-    }
+    const { oldest, claimed } = contest;
+    if (oldest === service && service.registry === 'Kubernetes') return { declared, ports: service.ports };
     const lost: ServicePort[] = [];
     const kept: ServicePort[] = [];
     for (const port of service.ports) {
@@ -134,9 +132,8 @@ function withoutConflicts({ list, byKey }: Declarations, findings: Finding[]): S
 
 /** What several that declare one host come to. */
 interface Contest {
-  /** Of those that stay. */
+  /** The Kubernetes Service, if there is one. */
   readonly oldest: Service;
-  readonly kubernetes: Service | undefined;
   /** The service that has a port. */
   readonly claimed: Map<number, Service>;
 }

@@ -2,6 +2,7 @@ import type { ResourceOf } from '../api/index.ts';
 import type { Resource } from '../api/resource.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { type Labels, matchesLabels } from '../lib/labels.ts';
+import { once } from '../lib/once.ts';
 import { keepList } from '../lib/same.ts';
 import type { Workload } from './model.ts';
 
@@ -16,6 +17,8 @@ export interface Workloads {
   select(namespace: string, selector: Labels): readonly Workload[];
   pod(namespace: string, name: string): Workload | undefined;
   podAt(address: string): Workload | undefined;
+  /** By namespace and name. */
+  entriesAt(address: string): readonly Workload[];
   /** `region/zone/subzone` of a node. */
   nodeLocality(nodeName: string | undefined): string;
   readonly sources: WorkloadSources;
@@ -58,6 +61,9 @@ export function buildWorkloads(snapshot: Snapshot, before?: Workloads): Workload
   }
   for (const entry of sources.entries) list.push(kept(entryWorkload(entry)));
   const byNamespace = Map.groupBy(list, ({ namespace }) => namespace);
+  const entriesByAddress = once(() =>
+    Map.groupBy(list.filter(({ kind }) => kind === 'WorkloadEntry').sort(byName), ({ addresses: [address] }) => address),
+  );
   return {
     list: keepList(before?.list, list),
     select(namespace, selector) {
@@ -66,10 +72,15 @@ export function buildWorkloads(snapshot: Snapshot, before?: Workloads): Workload
     },
     pod: (namespace, name) => podsByName.get(`${namespace}/${name}`),
     podAt: (address) => podsByAddress.get(address),
+    entriesAt: (address) => entriesByAddress().get(address) ?? [],
     nodeLocality,
     sources,
     memory,
   };
+}
+
+function byName(a: Workload, b: Workload): number {
+  return `${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1;
 }
 
 function isSame(a: WorkloadSources, b: WorkloadSources): boolean {

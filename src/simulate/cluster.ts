@@ -3,9 +3,11 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { type Authority, splitAuthority } from '../http/authority.ts';
 import { cidrContains, isAnyAddress, parseIp, parseRange } from '../lib/ip.ts';
+import { isUsable, PANIC_PERCENT } from '../xds/endpoint-health.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { EnvoyInternalAddress } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { TransportSocket } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { LbEndpoint } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import { InternalUpstreamTransportSchema } from '../xds/gen/envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream_pb.js';
 import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
@@ -80,22 +82,31 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
     return { kind: 'unknown', why: proxy.endpointsUnknown };
   const resolves =
     clusterDiscoveryType.value === Cluster_DiscoveryType.STRICT_DNS || clusterDiscoveryType.value === Cluster_DiscoveryType.LOGICAL_DNS;
-  const hosts = (assignment?.endpoints ?? []).flatMap((locality) =>
-    locality.lbEndpoints.flatMap((entry): UpstreamHost[] => {
-      if (entry.hostIdentifier.case !== 'endpoint') return [];
-      const address = entry.hostIdentifier.value.address?.address;
-      if (address?.case === 'envoyInternalAddress') return throughHost(address.value, entry.metadata?.filterMetadata[TUNNEL_METADATA]);
-      if (address?.case !== 'socketAddress') return [];
-      const { value } = address;
-      const port = value.portSpecifier.case === 'portValue' ? value.portSpecifier.value : 0;
-      const isName = resolves && !isIp(value.address);
-      const hostname = entry.hostIdentifier.value.hostname || (isName ? value.address : '');
-      const transportMatch = entry.metadata?.filterMetadata[TRANSPORT_SOCKET_MATCH];
-      const endpoint = isName ? undefined : { ip: value.address, port };
-      return [{ endpoint, host: isName ? value.address : '', port, hostname, ...(transportMatch && { transportMatch }) }];
-    }),
-  );
-  return hosts.length > 0 ? { kind: 'hosts', hosts } : { kind: 'none', why: 'the cluster has no endpoint' };
+  const all = (assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints);
+  const hosts = called(all, cluster).flatMap((entry) => hostOf(entry, resolves));
+  if (hosts.length > 0) return { kind: 'hosts', hosts };
+  return { kind: 'none', why: all.length > 0 ? 'no endpoint of the cluster is healthy' : 'the cluster has no endpoint' };
+}
+
+/** Those that get calls: the healthy ones, or all where too few are. */
+function called(all: readonly LbEndpoint[], { commonLbConfig }: Cluster): readonly LbEndpoint[] {
+  const healthy = all.filter(isUsable);
+  const threshold = commonLbConfig?.healthyPanicThreshold?.value ?? PANIC_PERCENT;
+  return (healthy.length * 100) / all.length < threshold ? all : healthy;
+}
+
+function hostOf({ hostIdentifier, metadata }: LbEndpoint, resolves: boolean): UpstreamHost[] {
+  if (hostIdentifier.case !== 'endpoint') return [];
+  const address = hostIdentifier.value.address?.address;
+  if (address?.case === 'envoyInternalAddress') return throughHost(address.value, metadata?.filterMetadata[TUNNEL_METADATA]);
+  if (address?.case !== 'socketAddress') return [];
+  const { value } = address;
+  const port = value.portSpecifier.case === 'portValue' ? value.portSpecifier.value : 0;
+  const isName = resolves && !isIp(value.address);
+  const hostname = hostIdentifier.value.hostname || (isName ? value.address : '');
+  const transportMatch = metadata?.filterMetadata[TRANSPORT_SOCKET_MATCH];
+  const endpoint = isName ? undefined : { ip: value.address, port };
+  return [{ endpoint, host: isName ? value.address : '', port, hostname, ...(transportMatch && { transportMatch }) }];
 }
 
 /** Behind an internal listener that asks a forward proxy: who the host is, the proxy finds out. Others are not simulated. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { copiesOf, explainCall, type SimulatedMesh, simulatedMesh } from './explain.ts';
+import { waysOf } from './explore.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import {
   answer,
@@ -224,4 +225,41 @@ test('why a filter chain takes a call is said: what its match asks for, or that 
     }),
     'matches because SNI is one of a.example, b.example and the destination is in 203.0.113.0/24 and the port is 443 and it is TLS and it speaks http/1.1 or h2',
   );
+});
+
+test('endpoints that a control plane says are not healthy get nothing, unless too few others are', () => {
+  const endpoint = (ip: string, health: string): JsonObject => ({
+    endpoint: { address: { socket_address: { address: ip, port_value: 80 } } },
+    health_status: health,
+  });
+  const ends = (threshold: number, ...health: string[]) => {
+    const endpoints = health.map((each, i) => endpoint(`10.0.0.${i + 5}`, each));
+    const to: JsonObject = {
+      name: 'to',
+      common_lb_config: { healthy_panic_threshold: { value: threshold } },
+      load_assignment: { cluster_name: 'to', endpoints: [{ lb_endpoints: endpoints }] },
+    };
+    const app = sidecar('default/app', '10.0.0.1', { listeners: [outbound(chain(tcp('to')))], clusters: [to] });
+    return [...waysOf(simulatedMesh([app]), app, CALL)].map(endOf);
+  };
+  assert.deepEqual(ends(0, 'UNHEALTHY', 'HEALTHY', 'DRAINING'), ['10.0.0.6:80']);
+  assert.deepEqual(ends(0, 'UNHEALTHY'), ['closed']);
+  assert.deepEqual(ends(50, 'UNHEALTHY', 'UNKNOWN'), ['10.0.0.6:80']);
+  assert.deepEqual(ends(60, 'UNHEALTHY', 'HEALTHY'), ['10.0.0.5:80', '10.0.0.6:80']);
+});
+
+test('HTTP/2 that was agreed upon closes other requests, and is nothing to a chain that passes bytes on', () => {
+  const type = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext';
+  const socket = { name: 'tls', typed_config: { '@type': type, common_tls_context: { alpn_protocols: ['h2'] } } };
+  const ends = (filter: JsonObject) => {
+    const app = sidecar('default/app', '10.0.0.1', {
+      listeners: [outbound(chain(filter, undefined, { transport_socket: socket }))],
+      clusters: [cluster('to', '10.0.0.9:80')],
+    });
+    const call = callTo('https://a.example/', '203.0.113.1');
+    const tls = { ...call.payload.tls!, alpn: ['h2', 'http/1.1'] };
+    return endOf(explainCall(simulatedMesh([app]), app, { ...call, payload: { ...call.payload, tls } }));
+  };
+  assert.equal(ends(http(host('*', route('to')))), 'closed');
+  assert.equal(ends(tcp('to')), '10.0.0.9:80');
 });

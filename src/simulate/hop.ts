@@ -150,7 +150,8 @@ function terminate(
     }
   }
   const alpn = context.commonTlsContext?.alpnProtocols.find((protocol) => payload.tls!.alpn.includes(protocol));
-  if (alpn === 'h2' && payload.http?.version !== '2') {
+  // What was agreed upon is nothing to a chain that passes bytes on.
+  if (alpn === 'h2' && payload.http?.version !== '2' && readsHttp(chain)) {
     recorder.step('tls', '', 'HTTP/2 is agreed upon in the handshake, and something else is spoken: the connection is closed');
     return recorder.closed('', 'not HTTP/2');
   }
@@ -164,6 +165,10 @@ function verifiedByMesh(common: CommonTlsContext | undefined): boolean {
   const type = common?.validationContextType;
   const secret = type?.case === 'combinedValidationContext' ? type.value.validationContextSdsSecretConfig : undefined;
   return (type?.case === 'validationContextSdsSecretConfig' ? type.value : secret)?.name === ROOT_SECRET;
+}
+
+function readsHttp({ filters }: FilterChain): boolean {
+  return filters.some(({ configType }) => configType.case === 'typedConfig' && typeNameOf(configType.value) === HCM);
 }
 
 const HCM = HttpConnectionManagerSchema.typeName;

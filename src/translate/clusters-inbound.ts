@@ -36,7 +36,7 @@ function ofServices(context: TranslateContext): Inbound[] {
   const { proxy, mesh, scope } = context;
   const byPort = new Map<number, { service: Service; port: ServicePort }[]>();
   for (const { service, port, endpointPort } of mesh.registry.servicesOf(proxy)) {
-    if (port.protocol === 'UDP' || endpointPort === 0) continue;
+    if (endpointPort === 0) continue;
     const group = byPort.get(endpointPort);
     if (group) group.push({ service, port });
     else byPort.set(endpointPort, [{ service, port }]);

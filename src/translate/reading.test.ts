@@ -108,5 +108,5 @@ test('what a workload serves is read as one thing', () => {
   assert.deepEqual(watched.reads(), [{ of: 'services', name: 'served', value: ['default/web.default.svc.cluster.local 80 8080'] }]);
   const [read] = watched.reads();
   assert.ok(holdsFor(read!, { ...PROXY, addresses: ['10.0.0.2'], name: 'other' }, MESH));
-  assert.equal(holdsFor(read!, { ...PROXY, addresses: ['10.0.0.3'] }, MESH), false);
+  assert.equal(holdsFor(read!, { ...PROXY, addresses: ['10.0.0.3'], labels: {} }, MESH), false);
 });

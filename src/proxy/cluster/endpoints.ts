@@ -1,8 +1,8 @@
 /** Reads a ClusterLoadAssignment: addresses as they stand, and names that DNS has to resolve first. */
 import { isIP } from 'node:net';
 import { SallyportError } from '../../lib/errors.ts';
+import { isUsable } from '../../xds/endpoint-health.ts';
 import type { Address as AddressConfig } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
-import { HealthStatus } from '../../xds/gen/envoy/config/core/v3/health_check_pb.js';
 import type { LbEndpoint } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Address } from '../types.ts';
@@ -11,7 +11,6 @@ import type { HostEntry, InternalTarget } from './host.ts';
 /** A host entry whose address may still be a name (`address.ip` is what the configuration gives). */
 export type EndpointEntry = HostEntry;
 
-const UNUSABLE = new Set([HealthStatus.UNHEALTHY, HealthStatus.DRAINING, HealthStatus.TIMEOUT]);
 const TRANSPORT_SOCKET_MATCH = 'envoy.transport_socket_match';
 
 /** Throws `xds-invalid` or `xds-unsupported` with the cluster's name. */
@@ -35,7 +34,7 @@ export function readEndpoints(assignment: ClusterLoadAssignment | undefined, clu
         // Groups without a locality stay apart, as they can have weights of their own.
         locality: region || zone || subZone ? `${region}/${zone}/${subZone}` : `#${index}`,
         localityWeight: group.loadBalancingWeight ?? 0,
-        healthy: !UNUSABLE.has(endpoint.healthStatus),
+        healthy: isUsable(endpoint),
         transportMatch: endpoint.metadata?.filterMetadata[TRANSPORT_SOCKET_MATCH],
         workload: String(endpoint.metadata?.filterMetadata.istio?.workload ?? ''),
         internal: internalTarget(endpoint),

@@ -1,6 +1,7 @@
 /** What the data plane reads of a Cluster, checked: fields that it cannot honour refuse the resource. */
 import { keepAliveOptions } from '../../http/h2/options.ts';
 import { SallyportError } from '../../lib/errors.ts';
+import { PANIC_PERCENT } from '../../xds/endpoint-health.ts';
 import type { CircuitBreakers, CircuitBreakers_Thresholds } from '../../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import {
   type Cluster,
@@ -96,7 +97,7 @@ export function readSettings(config: Cluster): ClusterSettings {
     discovery,
     policy: readPolicy(config, where),
     byLocality: config.commonLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
-    panicPercent: Math.min(100, config.commonLbConfig?.healthyPanicThreshold?.value ?? 50),
+    panicPercent: Math.min(100, config.commonLbConfig?.healthyPanicThreshold?.value ?? PANIC_PERCENT),
     outliers: config.outlierDetection && readOutlierDetection(config.outlierDetection),
     protocol: readProtocol(options),
     trailers: http1Options(options, config)?.enableTrailers ?? false,

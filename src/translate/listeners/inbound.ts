@@ -89,20 +89,18 @@ function servedPorts(context: TranslateContext): Served[] {
 }
 
 function servicePorts({ mesh, proxy }: TranslateContext): Served[] {
-  return mesh.registry
-    .servicesOf(proxy)
-    .filter(({ port }) => port.protocol !== 'UDP')
-    .map(({ service, port, endpointPort }) => ({
-      port: endpointPort,
-      servicePort: port.number,
-      protocol: port.protocol,
-      hostname: service.hostname,
-      cluster: inboundClusterName(endpointPort),
-      bind: WILDCARD,
-      bindToPort: false,
-      origin: service.resource,
-      refusal: undefined,
-    }));
+  return mesh.registry.servicesOf(proxy).map(({ service, port, endpointPort }) => ({
+    port: endpointPort,
+    servicePort: port.number,
+    // Connections to a port of UDP are bytes, as in Istio.
+    protocol: port.protocol === 'UDP' ? 'TCP' : port.protocol,
+    hostname: service.hostname,
+    cluster: inboundClusterName(endpointPort),
+    bind: WILDCARD,
+    bindToPort: false,
+    origin: service.resource,
+    refusal: undefined,
+  }));
 }
 
 function ingressPorts({ scope, proxy }: TranslateContext): Served[] {

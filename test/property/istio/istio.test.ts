@@ -9,6 +9,7 @@ import { needs } from '../../integration/tools.ts';
 import { sketches } from '../calls.ts';
 import { configurations as ordinary } from '../configurations.ts';
 import { gatewayApi, governed } from './more.ts';
+import { callsToServices, serviced } from './services.ts';
 import { newTally, Translations } from './translations.ts';
 
 const COUNT = Number(process.env.CONFIGURATIONS ?? 150);
@@ -28,15 +29,16 @@ describe('translations, beside Istio’s own', { skip: needs('go', 'openssl') },
   );
   after(() => translations?.end());
 
-  for (const [what, configurations, share] of [
-    ['configurations', ordinary, 1],
-    ['configurations with policies', governed, 0.5],
-    ['configurations with the Gateway API', gatewayApi, 0.5],
+  for (const [what, configurations, share, called] of [
+    ['configurations', ordinary, 1, sketches],
+    ['configurations with policies', governed, 0.5, sketches],
+    ['configurations with the Gateway API', gatewayApi, 0.5, sketches],
+    ['configurations with Services', serviced, 0.5, callsToServices],
   ] as const) {
     const count = Math.ceil(COUNT * share);
     test(`agree on calls under ${count} generated ${what} (seed ${SEED})`, { timeout: count * 2000 + 60_000 }, async (t) => {
       const tally = newTally();
-      const generated = fc.tuple(configurations, fc.array(sketches, { minLength: CALLS, maxLength: CALLS, size: 'max' }));
+      const generated = fc.tuple(configurations, fc.array(called, { minLength: CALLS, maxLength: CALLS, size: 'max' }));
       await fc.assert(
         fc.asyncProperty(generated, async ([configuration, calls]) => {
           // What Istio leaves to chance, as the order of a map, comes out otherwise another time.

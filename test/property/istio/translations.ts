@@ -1,10 +1,10 @@
 /** Calls under one configuration, simulated on what is translated here and on what Istio's own code makes of it. */
 import { stringify } from 'yaml';
 import { decodeDocuments } from '../../../src/api/documents.ts';
+import { refusedServerNames } from '../../../src/api/webhook.ts';
 import { Identities } from '../../../src/ca/identities.ts';
 import { Store } from '../../../src/config/store.ts';
 import { SallyportError } from '../../../src/lib/errors.ts';
-import type { Finding } from '../../../src/lib/finding.ts';
 import { spiffeId } from '../../../src/lib/spiffe.ts';
 import { type SimulatedFiles, simulateFiles } from '../../../src/prove/simulated.ts';
 import type { Call, Payload } from '../../../src/simulate/call.ts';
@@ -21,6 +21,7 @@ import { callOf, declaredBy, type Sketch } from '../calls.ts';
 import type { Configuration } from '../configurations.ts';
 import { describeCall, describeConfiguration, ROUTER } from '../pairs.ts';
 import { type Made, Oracle } from './oracle.ts';
+import { addressesOfService } from './services.ts';
 
 const PROXIES = PODS.filter(({ kind }) => kind !== 'none');
 const BEGAN = Date.UTC(2026, 0, 1);
@@ -62,7 +63,7 @@ const MEANT: readonly (({ ours, istio, documents }: Differing) => boolean)[] = [
   // Of several addresses of a ServiceEntry Istio knows one as a Host, whichever.
   ({ call, documents }) =>
     documents.some(
-      ({ spec: { addresses = [] } }) => addresses.length > 1 && addresses.includes(call.payload.http?.authority.split(':')[0] ?? ''),
+      ({ spec: { addresses = [] } = {} }) => addresses.length > 1 && addresses.includes(call.payload.http?.authority.split(':')[0] ?? ''),
     ),
   // Hosts of a server that redirects are hosts with their namespaces, too; Istio redirects those that are called so.
   ({ ours, istio, documents }) =>
@@ -72,14 +73,14 @@ const MEANT: readonly (({ ours, istio, documents }: Differing) => boolean)[] = [
     / router UH\n {2}(?:503 {2}the cluster has no endpoint|closed)/.test(
       istio.replaceAll(/istio-system\/egress \w+ "[^"]*" /g, ' router '),
     ) &&
-    documents.some(({ kind, spec }) => kind === 'ServiceEntry' && (spec.resolution ?? 'NONE') === 'NONE' && spec.addresses !== undefined),
+    documents.some(({ kind, spec }) => kind === 'ServiceEntry' && (spec?.resolution ?? 'NONE') === 'NONE' && spec?.addresses !== undefined),
 ];
 
 interface KubeObject {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
-  readonly spec: { readonly resolution?: string; readonly addresses?: readonly string[] };
+  readonly spec?: { readonly resolution?: string; readonly addresses?: readonly string[] };
 }
 
 export class Translations {
@@ -143,7 +144,10 @@ export class Translations {
     const declared = declaredBy(documents);
     for (const sketch of sketches) {
       // As in the record: names are looked up in DNS alone.
-      const call = callOf(sketch, declared, (name, pod) => resolveInPod(name, pod.namespace));
+      const call = callOf(sketch, declared, (name, { namespace }) => {
+        const found = addressesOfService(documents, name, namespace);
+        return found.length > 0 ? found : resolveInPod(name, namespace);
+      });
       if (!call) continue;
       tally.calls++;
       const name = `${call.pod.namespace}/${call.pod.name}`;
@@ -184,8 +188,13 @@ function filesOf(fixed: string, documents: readonly object[], mesh: Configuratio
   return simulateFiles(store.snapshot(), meshConfigOf(mesh));
 }
 
-function errorsOf(object: KubeObject): Finding[] {
-  return decodeDocuments(stringify(object), 'generated.yaml').findings.filter(({ level }) => level === 'Error');
+function errorsOf(object: KubeObject): string[] {
+  const { resources, findings } = decodeDocuments(stringify(object), 'generated.yaml');
+  return [
+    ...findings.filter(({ level }) => level === 'Error').map(({ code, message }) => `${code} ${message}`),
+    // Of files nobody knows whether a webhook was asked; Istio's code asks it here.
+    ...resources.flatMap((resource) => (resource.kind === 'VirtualService' ? refusedServerNames(resource).map(({ why }) => why) : [])),
+  ];
 }
 
 /** Objects that validation takes in one of the two only, as text. */
@@ -195,9 +204,7 @@ function validation(objects: readonly KubeObject[], refused: ReadonlyMap<number,
     const errors = errorsOf(object);
     const why = refused.get(i);
     if ((why !== undefined) === errors.length > 0) return [];
-    return [
-      `${why === undefined ? `refused here alone: ${errors.map(({ code, message }) => `${code} ${message}`).join('; ')}` : `refused by Istio alone: ${why}`}\n${text}`,
-    ];
+    return [`${why === undefined ? `refused here alone: ${errors.join('; ')}` : `refused by Istio alone: ${why}`}\n${text}`];
   });
 }
 
@@ -225,7 +232,9 @@ function tell({ hops, outcome, response }: Trace): string {
 }
 
 function end(outcome: Trace['outcome']): string {
-  if (outcome.kind === 'reply') return `${outcome.status} ${outcome.location ?? ''} ${outcome.details}`;
+  // Endpoints that are not ready Istio sends as such.
+  if (outcome.kind === 'reply')
+    return `${outcome.status} ${outcome.location ?? ''} ${outcome.details.replace('no endpoint of the cluster is healthy', 'the cluster has no endpoint')}`;
   if (outcome.kind !== 'upstream') return outcome.kind;
   const { endpoint, host, port, payload, originates } = outcome;
   return JSON.stringify({ to: endpoint ?? `${host}:${port}`, payload: plain(payload), verifies: originates?.verifies });

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
 	"istio.io/istio/pilot/pkg/config/kube/crd"
 	"istio.io/istio/pilot/pkg/model"
@@ -68,6 +69,19 @@ func encoded[T proto.Message](messages []T) [][]byte {
 	return all
 }
 
+// A proxy asks for a name once; here a name that two listeners have is asked for twice, and the second answer is made of what the first has changed.
+func firstOfEach(routes []*route.RouteConfiguration) []*route.RouteConfiguration {
+	seen := map[string]bool{}
+	var out []*route.RouteConfiguration
+	for _, each := range routes {
+		if !seen[each.Name] {
+			seen[each.Name] = true
+			out = append(out, each)
+		}
+	}
+	return out
+}
+
 func (w workload) proxy() *model.Proxy {
 	kind := model.SidecarProxy
 	if w.Kind == "router" {
@@ -115,7 +129,7 @@ func answerTo(asked question) (out answer) {
 		proxy := server.SetupProxy(each.proxy())
 		out.Proxies = append(out.Proxies, resources{
 			Listeners: encoded(server.Listeners(proxy)),
-			Routes:    encoded(server.Routes(proxy)),
+			Routes:    encoded(firstOfEach(server.Routes(proxy))),
 			Clusters:  encoded(server.Clusters(proxy)),
 			Endpoints: encoded(server.Endpoints(proxy)),
 		})
