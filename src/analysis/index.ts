@@ -46,6 +46,7 @@ import { openSidecars } from './analyzers/open-sidecars.ts';
 import { overruledRules } from './analyzers/overruled-rules.ts';
 import { authorizationPolicies } from './analyzers/policies.ts';
 import { peerPorts, policyConditions } from './analyzers/policy-conditions.ts';
+import { policyTokens } from './analyzers/policy-tokens.ts';
 import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
 import { refusedObjects } from './analyzers/refused.ts';
 import { requestSettings, ruleSettings } from './analyzers/rule-settings.ts';
@@ -125,6 +126,7 @@ const ANALYZERS: readonly Analyzer[] = [
   gatewayIdentities,
   gatewayPolicies,
   policyConditions,
+  policyTokens,
   peerPorts,
   telemetryProviders,
   logFilters,

@@ -367,7 +367,7 @@ export const MESSAGES = {
   SP1067: warning('HostEndsInDot', 'A host ends in a dot, which clients leave out: calls to the name do not meet it.'),
   SP1068: warning(
     'PolicyNeverHolds',
-    'A policy asks for a value that no call has (a method in small letters, a * inside of a value, the Service’s port in place of the pod’s): ALLOW allows nothing by it, DENY lets everything pass.',
+    'A policy asks for a value that no call has (a method in small letters, a * inside of a value, the Service’s port in place of the pod’s, a token that nobody reads): ALLOW allows nothing by it, DENY lets everything pass.',
   ),
   SP1069: warning(
     'DestinationRuleOverruled',
