@@ -227,7 +227,10 @@ export const MESSAGES = {
     'On a gateway, a rule of an older VirtualService for the host takes all traffic of this one.',
   ),
   SP1028: warning('MatchGatewayNotBound', 'A match names a gateway to which the VirtualService is not bound: the rule never holds there.'),
-  SP1029: error('NoEndpoints', 'A host with resolution STATIC names no endpoints, or selects none: every call is answered 503.'),
+  SP1029: error(
+    'NoEndpoints',
+    'A host with resolution STATIC names no endpoints, or selects none, or endpoints have another port: every call is answered 503.',
+  ),
   SP1030: warning('RuleWithoutBackend', 'A rule of an HTTPRoute or GRPCRoute leads nowhere: calls are answered 500.'),
   SP1031: warning(
     'DestinationRuleHiddenFromGateway',
