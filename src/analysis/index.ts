@@ -19,6 +19,7 @@ import { egressBypass } from './analyzers/egress-bypass.ts';
 import { copiesPastGateways } from './analyzers/egress-copies.ts';
 import { deadObjects, hardening, networkPolicies, privateAddresses } from './analyzers/egress-exposure.ts';
 import { fieldsWithoutEffect, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
+import { strangePortNames, unnamedEndpointPorts } from './analyzers/endpoint-ports.ts';
 import { emptyDistributions, missingBackends, missingEndpoints, misspeltClasses } from './analyzers/endpoints.ts';
 import { envoyFilters } from './analyzers/envoy-filter.ts';
 import { externalAuthorizers } from './analyzers/external-authorization.ts';
@@ -38,6 +39,7 @@ import { gatewayApiServed, gatewayApiVersions, kubernetesVersion } from './analy
 import { ledAstray } from './analyzers/led-astray.ts';
 import { logFilters } from './analyzers/log-filters.ts';
 import { meshNetworks } from './analyzers/mesh-networks.ts';
+import { meshHostnames } from './analyzers/mesh-routes.ts';
 import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGatewaySelectors } from './analyzers/misc.ts';
 import { multiClusterServices } from './analyzers/multi-cluster.ts';
 import { misspeltNamespaces } from './analyzers/namespaces.ts';
@@ -46,6 +48,7 @@ import { openSidecars } from './analyzers/open-sidecars.ts';
 import { overruledRules } from './analyzers/overruled-rules.ts';
 import { authorizationPolicies } from './analyzers/policies.ts';
 import { peerPorts, policyConditions } from './analyzers/policy-conditions.ts';
+import { policyTokens } from './analyzers/policy-tokens.ts';
 import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
 import { refusedObjects } from './analyzers/refused.ts';
 import { requestSettings, ruleSettings } from './analyzers/rule-settings.ts';
@@ -114,7 +117,10 @@ const ANALYZERS: readonly Analyzer[] = [
   conflictingServiceEntryProtocols,
   missingEndpoints,
   emptyDistributions,
+  unnamedEndpointPorts,
+  strangePortNames,
   missingBackends,
+  meshHostnames,
   misspeltClasses,
   sidecarSelectors,
   ambientSidecars,
@@ -125,6 +131,7 @@ const ANALYZERS: readonly Analyzer[] = [
   gatewayIdentities,
   gatewayPolicies,
   policyConditions,
+  policyTokens,
   peerPorts,
   telemetryProviders,
   logFilters,

@@ -227,7 +227,10 @@ export const MESSAGES = {
     'On a gateway, a rule of an older VirtualService for the host takes all traffic of this one.',
   ),
   SP1028: warning('MatchGatewayNotBound', 'A match names a gateway to which the VirtualService is not bound: the rule never holds there.'),
-  SP1029: error('NoEndpoints', 'A host with resolution STATIC names no endpoints, or selects none: every call is answered 503.'),
+  SP1029: error(
+    'NoEndpoints',
+    'A host with resolution STATIC names no endpoints, or selects none, or endpoints have another port: every call is answered 503.',
+  ),
   SP1030: warning('RuleWithoutBackend', 'A rule of an HTTPRoute or GRPCRoute leads nowhere: calls are answered 500.'),
   SP1031: warning(
     'DestinationRuleHiddenFromGateway',
@@ -367,7 +370,7 @@ export const MESSAGES = {
   SP1067: warning('HostEndsInDot', 'A host ends in a dot, which clients leave out: calls to the name do not meet it.'),
   SP1068: warning(
     'PolicyNeverHolds',
-    'A policy asks for a value that no call has (a method in small letters, a * inside of a value, the Service’s port in place of the pod’s): ALLOW allows nothing by it, DENY lets everything pass.',
+    'A policy asks for a value that no call has (a method in small letters, a * inside of a value, the Service’s port in place of the pod’s, a token that nobody reads): ALLOW allows nothing by it, DENY lets everything pass.',
   ),
   SP1069: warning(
     'DestinationRuleOverruled',

@@ -75,9 +75,13 @@ test('only TLS: what leaves is TLS, and where a proxy originates it, verified as
   assert.ok(allows(arrivalAt('www.example.com', { payload: PLAIN }), []));
   assert.ok(!verified.allows(at({ originates: originated('nothing') }), []));
   assert.ok(!verified.allows(at({ originates: originated('chain') }), []));
-  const named = (name: string) => at({ originates: { ...originated('name'), names: [name] } });
+  const named = (name: string) => at({ originates: { ...originated('name'), names: [[name]] } });
   assert.ok(verified.allows(named('API.example.com'), []));
   assert.ok(!verified.allows(named('other.example.com'), []), "somebody else's certificate");
+  assert.ok(
+    verified.allows(at({ originates: { ...originated('name'), names: [['api.example.com'], ['other.example.com']] } }), []),
+    'both',
+  );
   assert.ok(!verified.allows(named('*.example.com'), []), 'any of many');
   assert.ok(statement({ onlyTls: { host: '*.example.com', verified: true } }).allows(named('api.example.com'), []));
   assert.ok(verified.allows(at({}), []), "the application's own TLS");

@@ -95,7 +95,8 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
 
 /** Whether the server proves to be of the mesh, or to have a name that `host` covers: a certificate of any other name may be anybody's. */
 function isVerified({ verifies, names }: OriginatedTls, host: string): boolean {
-  return knowsServer(verifies) && (verifies === 'mesh' || names.every((name) => hostCovers(host.toLowerCase(), name.toLowerCase())));
+  const isCovered = (name: string) => hostCovers(host.toLowerCase(), name.toLowerCase());
+  return knowsServer(verifies) && (verifies === 'mesh' || names.some((list) => list.every(isCovered)));
 }
 
 /** The clusters of AUTO_PASSTHROUGH gateways. */

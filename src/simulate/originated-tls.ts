@@ -27,8 +27,8 @@ export function originatedTls(
   if (!trusts || own?.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED)
     return { serverName, verifies: 'nothing', authorities: '', names: [], revocations: '', identity };
   if (secret === ROOT_SECRET)
-    return { serverName, verifies: 'mesh', authorities: 'the mesh', names: namesOf(own), revocations: '', identity };
-  const names = checked === undefined ? namesOf(own) : [checked];
+    return { serverName, verifies: 'mesh', authorities: 'the mesh', names: listsOf(namesOf(own)), revocations: '', identity };
+  const names = listsOf(checked === undefined ? [] : [checked], namesOf(own));
   const given = secret === undefined ? undefined : secrets.secret(secret)?.type;
   const held = given?.case === 'validationContext' ? given.value : undefined;
   const source = own?.trustedCa ?? held?.trustedCa;
@@ -61,6 +61,12 @@ function validationOf(common: CommonTlsContext | undefined): {
     default:
       return { own: undefined, secret: undefined };
   }
+}
+
+/** Those that are not empty; one that has the name that is needed anyway asks for nothing more. */
+function listsOf(...lists: readonly (readonly string[])[]): OriginatedTls['names'] {
+  const [first, ...others] = lists.filter((list) => list.length > 0);
+  return first ? [first, ...others.filter((list) => !first.every((name) => list.includes(name)))] : [];
 }
 
 function namesOf(own: CertificateValidationContext | undefined): string[] {

@@ -18,9 +18,10 @@ const PAIRS: readonly (readonly [string, Leg, Leg, Shift, Shift])[] = [
   ['nothing verified', leg('chain'), leg('nothing'), 'weakens', 'strengthens'],
   ['another CA', NAMED, leg('name', { authorities: 'CA b' }), 'differs', 'differs'],
   ['another SNI', NAMED, leg('name', { serverName: 'b' }), 'differs', 'differs'],
-  ['a name more will do', NAMED, leg('name', { names: ['a', 'b'] }), 'weakens', 'strengthens'],
-  ['another name', NAMED, leg('name', { names: ['b'] }), 'differs', 'differs'],
-  ['another CA, and a name more', NAMED, leg('name', { authorities: 'CA b', names: ['a', 'b'] }), 'weakens', 'differs'],
+  ['a name more will do', NAMED, leg('name', { names: [['a', 'b']] }), 'weakens', 'strengthens'],
+  ['another name', NAMED, leg('name', { names: [['b']] }), 'differs', 'differs'],
+  ['one of other names needed too', NAMED, leg('name', { names: [['a'], ['b', 'c']] }), 'strengthens', 'weakens'],
+  ['another CA, and a name more', NAMED, leg('name', { authorities: 'CA b', names: [['a', 'b']] }), 'weakens', 'differs'],
   ['revocations not heeded', leg('name', { revocations: 'crl.pem' }), NAMED, 'weakens', 'strengthens'],
   ['no client certificate', leg('name', { identity: 'me' }), NAMED, 'weakens', 'strengthens'],
   ['a certificate not demanded', { ...NAMED, demandsCertificate: true } as Leg, NAMED, 'weakens', 'strengthens'],
@@ -47,6 +48,7 @@ test('ways: each stretch of as many, else the last one and whether a stretch is 
 test('in words', () => {
   assert.equal(wayText([PLAIN, PLAIN]), 'in plain');
   assert.equal(wayText([PLAIN, NAMED]), 'in plain, then TLS with SNI a, verified to be a by CA a');
+  assert.equal(wayText([leg('name', { names: [['a'], ['b', 'c']] })]), 'TLS with SNI a, verified to be a and b or c by CA a');
   assert.equal(
     wayText([leg('chain', { serverName: '', revocations: 'crl.pem', identity: 'me' })]),
     'TLS with no SNI, verified by CA a, whatever its name, revocations from crl.pem, as me',

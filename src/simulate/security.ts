@@ -1,5 +1,4 @@
 /** How a call is protected on its way, and whether another way protects it less. Pure. */
-import { sameMembers } from '../lib/same.ts';
 import type { Payload } from './call.ts';
 
 /** What a proxy that originates TLS checks: the certificate's name too, that it is an identity of the mesh, its chain of trust only, or nothing. */
@@ -17,8 +16,8 @@ export interface OriginatedTls {
   readonly verifies: Verification;
   /** The CAs that the server's certificate has to come from; empty if that is not checked. */
   readonly authorities: string;
-  /** Names of which the certificate needs one, sorted; empty if any will do. */
-  readonly names: readonly string[];
+  /** Lists of names, of each of which the certificate needs one, sorted; none if any name will do. */
+  readonly names: readonly (readonly string[])[];
   /** Where the revocations are that are heeded; empty if there are none. */
   readonly revocations: string;
   /** The client's certificate; empty if it shows none. */
@@ -106,11 +105,16 @@ function shiftOfOne(before: string, after: string): Shift {
   return before === '' ? 'strengthens' : after === '' ? 'weakens' : 'differs';
 }
 
-/** Fewer names that the certificate may have are better. */
-function shiftOfNames(before: readonly string[], after: readonly string[]): Shift {
-  if (sameMembers(before, after)) return 'same';
-  if (after.every((name) => before.includes(name))) return 'strengthens';
-  return before.every((name) => after.includes(name)) ? 'weakens' : 'differs';
+/** Fewer names that the certificate may have are better, and so are more lists of which it needs one. */
+function shiftOfNames(before: OriginatedTls['names'], after: OriginatedTls['names']): Shift {
+  const [stronger, weaker] = [asksAll(after, before), asksAll(before, after)];
+  if (stronger) return weaker ? 'same' : 'strengthens';
+  return weaker ? 'weakens' : 'differs';
+}
+
+/** Whether a certificate that has one of each list of `lists` has one of each of `others`. */
+function asksAll(lists: OriginatedTls['names'], others: OriginatedTls['names']): boolean {
+  return others.every((other) => lists.some((list) => list.every((name) => other.includes(name))));
 }
 
 /** The protection of a way in words: `TLS with SNI a.example, …`, stretch by stretch where there are several and they are not all plain. */
@@ -137,7 +141,11 @@ function demandText({ demandsCertificate }: Receiver): string {
 /** What TLS says and checks, as a clause: `SNI a.example, verified to be a.example by the system's CAs, …`. */
 export function tlsText({ serverName, verifies, authorities, names, revocations, identity }: OriginatedTls): string {
   const who =
-    verifies === 'mesh' ? 'verified to be an identity of' : verifies === 'name' ? `verified to be ${names.join(' or ')} by` : 'verified by';
+    verifies === 'mesh'
+      ? 'verified to be an identity of'
+      : verifies === 'name'
+        ? `verified to be ${names.map((list) => list.join(' or ')).join(' and ')} by`
+        : 'verified by';
   const checked = verifies === 'nothing' ? 'verifies nothing' : `${who} ${authorities}${verifies === 'chain' ? ', whatever its name' : ''}`;
   return [
     serverName === '' ? 'no SNI' : `SNI ${serverName}`,

@@ -64,7 +64,7 @@ export const TLS: JsonObject = {
 /** TLS that a proxy originates, as traces have it. */
 export function originated(verifies: Verification, more: Partial<OriginatedTls> = {}): OriginatedTls {
   const authorities = verifies === 'nothing' ? '' : 'CA a';
-  return { serverName: 'a', verifies, authorities, names: verifies === 'name' ? ['a'] : [], revocations: '', identity: '', ...more };
+  return { serverName: 'a', verifies, authorities, names: verifies === 'name' ? [['a']] : [], revocations: '', identity: '', ...more };
 }
 
 const INSPECTORS = ['tls', 'http'].map((name) => ({ name: `envoy.filters.listener.${name}_inspector` }));

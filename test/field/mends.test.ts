@@ -170,6 +170,34 @@ const MENDS: readonly ReportMend[] = [
     call: 'http://site.example.com:8080/',
     ends: /istio-egressgateway outbound\|8080\|\|site\.example\.com > reaches site\.example\.com:8080 in HTTP$/,
   },
+  {
+    file: 'r78-hostnames-of-a-mesh-route',
+    code: 'SP1010',
+    change: [['  hostnames: [www.books.example]\n', '']],
+    call: 'http://back.default.svc.cluster.local/',
+    ends: /reaches 10\.244\.0\.61:8080 in HTTP$/,
+  },
+  {
+    file: 'r79-endpoints-without-the-name-of-the-port',
+    code: 'SP1029',
+    change: [['ports: [{ port: 9080 }]', 'ports: [{ name: http, port: 9080 }]']],
+    call: 'http://product.default.svc.cluster.local:9080/',
+    ends: /reaches 192\.0\.2\.71:9080 in HTTP$/,
+  },
+  {
+    file: 'r80-port-of-a-workload-under-another-name',
+    code: 'SP1010',
+    change: [['rpc: 17070', 'grpc: 17070']],
+    call: 'http://legacy.example.com:7070/',
+    ends: /reaches 192\.0\.2\.72:17070 in HTTP$/,
+  },
+  {
+    file: 'r81-client-certificate-with-simple',
+    code: 'SP1010',
+    change: [['mode: SIMPLE', 'mode: MUTUAL']],
+    call: 'http://partner.example.com/',
+    ends: /reaches partner\.example\.com:443 in TLS partner\.example\.com$/,
+  },
 ];
 
 for (const { file, ...mend } of MENDS) {

@@ -45,6 +45,13 @@ const WEB =
     { name: 'web' },
   );
 const CUSTOM = (rules = '[{}]') => policy(`action: CUSTOM\nprovider: {name: authz}\nselector: {matchLabels: {app: web}}\nrules: ${rules}`);
+const BY_TOKEN = '{from: [{source: {requestPrincipals: ["https://idp.example.com/*"]}}]}';
+const tokens = (labels: string, where: string) =>
+  security(
+    'RequestAuthentication',
+    `selector: {matchLabels: {${labels}}}\njwtRules: [{issuer: "https://idp.example.com", jwks: '{"keys":[]}'}]`,
+    { name: 'tokens', namespace: where },
+  );
 const MUTUAL_SERVER = `- {port: {number: 443, name: https, protocol: HTTPS}, hosts: [${HOST}], tls: {mode: ISTIO_MUTUAL}}`;
 
 export const POLICY_MENDS: readonly Mend[] = [
@@ -100,6 +107,20 @@ export const POLICY_MENDS: readonly Mend[] = [
       ['methods: [delete]', 'methods: [DELETE]'],
       ['paths: [/v1/*/keys]', 'paths: ["/v1/{*}/keys"]'],
     ],
+  },
+  {
+    code: 'SP1068',
+    of: 'tokens that nobody reads',
+    text: pod('one') + tokens('istio: ingressgateway', 'istio-system') + policy(`rules: [${BY_TOKEN}]`),
+    says: /^No RequestAuthentication with jwtRules holds for the workloads.*As it stands it allows nothing\. Add one that selects them/,
+    add: tokens('app: one', 'default'),
+  },
+  {
+    code: 'SP1068',
+    of: 'tokens of another issuer',
+    text: pod('one') + tokens('app: one', 'default') + policy(`action: DENY\nrules: [${BY_TOKEN.replace('/idp', '/other')}]`),
+    says: /Write https:\/\/idp\.example\.com\/\*, or/,
+    change: [['https://other.example.com/*', 'https://idp.example.com/*']],
   },
   {
     code: 'SP1064',

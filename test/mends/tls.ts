@@ -182,6 +182,19 @@ export const TLS_MENDS: readonly Mend[] = [
     ends: IN_TLS,
   },
   {
+    code: 'SP1062',
+    of: 'names of the ServiceEntry beside the called one',
+    text:
+      REGISTRY_ONLY +
+      entry(TO_443, 'subjectAltNames: [api.example.com]') +
+      rule('trafficPolicy: {tls: {mode: SIMPLE, caCertificates: system}}'),
+    says: /known as api\.example\.com, write sni and subjectAltNames here/,
+    change: [['caCertificates: system', 'caCertificates: system, sni: api.example.com, subjectAltNames: [api.example.com]']],
+    call: CALL,
+    was: /in TLS www\.example\.com$/,
+    ends: /in TLS api\.example\.com$/,
+  },
+  {
     code: 'SP1014',
     text: REGISTRY_ONLY + entry(TO_443) + rule('trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}'),
     says: /Use SIMPLE/,

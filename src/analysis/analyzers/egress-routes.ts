@@ -115,20 +115,29 @@ export function fieldsWithoutEffect(context: Context): void {
   }
 }
 
-/** TLS fields beside mode DISABLE, which a missing mode means too: they have no effect. */
+/** TLS fields that the mode passes over; a missing one means DISABLE. */
 function tlsWithoutEffect(context: Context, rule: ResourceOf<'DestinationRule'>): void {
+  const { host } = rule.spec;
   for (const { tls, path } of tlsSettings(rule)) {
-    if (tls?.mode !== 'DISABLE') continue;
+    if (!tls || tls.mode === 'MUTUAL') continue;
     const { sni, subjectAltNames, caCertificates, credentialName, clientCertificate, privateKey } = tls;
-    const fields = Object.entries({ sni, subjectAltNames, caCertificates, credentialName, clientCertificate, privateKey });
-    const written = fields.find(([, value]) => value !== undefined && value.length > 0)?.[0];
-    if (!written) continue;
-    context.report(
-      'SP1010',
-      rule,
-      [...path, written],
-      `${written} has no effect without a mode, or with DISABLE: ${rule.spec.host} is called without TLS. Write mode: SIMPLE, or MUTUAL where the client has a certificate.`,
-    );
+    const own = { clientCertificate, privateKey };
+    const [fields, text] = {
+      DISABLE: [
+        { sni, subjectAltNames, caCertificates, credentialName, ...own },
+        `without a mode, or with DISABLE: ${host} is called without TLS. Write mode: SIMPLE, or MUTUAL where the client has a certificate.`,
+      ] as const,
+      SIMPLE: [
+        own,
+        `with mode SIMPLE: no client certificate is shown, and a server that asks for one refuses. Write mode: MUTUAL.`,
+      ] as const,
+      ISTIO_MUTUAL: [
+        { caCertificates, credentialName, ...own },
+        `with mode ISTIO_MUTUAL: the mesh's own certificates are shown and asked for. Write mode: MUTUAL for others, or take it out.`,
+      ] as const,
+    }[tls.mode];
+    const written = Object.entries(fields).find(([, value]) => value !== undefined && value.length > 0)?.[0];
+    if (written) context.report('SP1010', rule, [...path, written], `${written} has no effect ${text}`);
   }
 }
 

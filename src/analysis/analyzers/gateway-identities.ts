@@ -52,7 +52,7 @@ export function gatewaysOf(context: Context, { metadata, spec }: ResourceOf<'Aut
 /** Those made of the Kubernetes Gateways that the policy is attached to. */
 export function attachedGateways(
   context: Context,
-  { metadata, spec }: Pick<ResourceOf<'AuthorizationPolicy'>, 'metadata' | 'spec'>,
+  { metadata, spec }: Pick<ResourceOf<'AuthorizationPolicy' | 'RequestAuthentication'>, 'metadata' | 'spec'>,
 ): ResourceOf<'Gateway'>[] {
   const targets = spec.targetRef ? [spec.targetRef, ...spec.targetRefs] : spec.targetRefs;
   const names = new Set(targets.flatMap(({ group, kind, name }) => (group === GATEWAY_API && kind === 'Gateway' ? [name] : [])));

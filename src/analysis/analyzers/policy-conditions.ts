@@ -66,7 +66,8 @@ function* conditionsOf({ from, to }: AuthorizationRule, ports: Judge): Generator
   }
 }
 
-function effectOf({ spec: { action } }: Policy, field: string): string {
+/** What becomes of a policy of which a field never holds. */
+export function effectOf({ spec: { action } }: Policy, field: string): string {
   if (field.startsWith('not')) return 'As it stands it excludes nothing.';
   if (action === 'ALLOW') return 'As it stands it allows nothing.';
   return action === 'DENY' ? 'As it stands it denies nothing, and what it is to refuse passes.' : 'As it stands it holds for nothing.';

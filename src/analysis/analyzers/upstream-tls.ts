@@ -35,6 +35,7 @@ export function* upstreamTlsFits(context: Context): Generator<void> {
       reportTlsToPlain(context, arrival, found);
       reportAnyName(context, arrival, found);
       reportCalledName(context, arrival, found);
+      reportBothNames(context, arrival, found);
     } else if (arrival.bytes === 'http') reportPlain(context, arrival);
   }
 }
@@ -99,6 +100,20 @@ function reportAnyName(context: Context, { service, bytes }: Arrival, { rule, tl
     rule,
     [...path, sni ? 'sni' : 'mode'],
     `The certificate of ${service.hostname} may be for any name: ${why}. Anyone on the way who has a certificate from the same CAs can answer in its place. Add subjectAltNames: [${sni ?? service.hostname}]${sni ? '' : `, and sni: ${service.hostname}`}.`,
+  );
+}
+
+/** Where a rule has no server name and no names of its own, those of the ServiceEntry are asked for beside the name that was called. */
+function reportBothNames(context: Context, { service, bytes }: Arrival, { rule, tls, path }: UpstreamTls): void {
+  const { hostname, subjectAltNames } = service;
+  if (bytes !== 'http' || tls.sni || tls.subjectAltNames.length > 0 || tls.insecureSkipVerify || hostname.startsWith('*')) return;
+  if (subjectAltNames.length === 0 || subjectAltNames.some((name) => name.toLowerCase() === hostname)) return;
+  const names = subjectAltNames.join(' or ');
+  context.report(
+    'SP1062',
+    rule,
+    path,
+    `TLS is for the name that was called, and certificates need it (${hostname}) as well as ${names}, which ${originText(originOf(service.resource))} asks for (subjectAltNames): one that has not both is not taken (503 UF, CERTIFICATE_VERIFY_FAILED). If the server is known as ${names}, write sni and subjectAltNames here; if as ${hostname}, take them out there.`,
   );
 }
 

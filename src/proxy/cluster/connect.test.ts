@@ -231,6 +231,20 @@ test('auto_san_validation holds the certificate against the host of the request'
   assert.equal(cluster.stats.upstreamCxConnectFail, 1);
 });
 
+test('beside auto_san_validation a certificate needs one of the names that are asked for, too', async (t) => {
+  const { port } = await tlsServer(t, ['http/1.1']);
+  const failureWith = async (exact: string) => {
+    const validationContext = { trustedCa: { inlineString: authority }, matchSubjectAltNames: [{ exact }] };
+    const cluster = clusterAt(t, port, {
+      ...overTls({ commonTlsContext: { validationContext } }),
+      ...withHttp({ upstreamHttpProtocolOptions: { autoSni: true, autoSanValidation: true } }),
+    });
+    return JSON.stringify((await connect(t, cluster, { authority: 'www.example.com' })).failure);
+  };
+  assert.equal(await failureWith('www.example.com'), undefined);
+  assert.match(await failureWith('www.example.org'), /expected SANs: \[www\.example\.org\]/);
+});
+
 test('what ends a handshake is told: a close, a reset, bytes of something else, a secret that has not come', async (t) => {
   const failureWith = async (answer: (socket: Socket) => void, more = overTls()) => {
     const cluster = clusterAt(

@@ -80,10 +80,11 @@ function chainVerdict(socket: TLSSocket, state: ReadyContext): string | undefine
 function verdict(socket: TLSSocket, state: ReadyContext, autoSan: string | undefined): string | undefined {
   const chain = chainVerdict(socket, state);
   if (chain !== undefined) return chain;
-  const sans = autoSan === undefined ? state.expected.sans : [exactSan(autoSan)];
-  const expected = { ...state.expected, sans };
-  if (sans.length === 0 && expected.hashes.length === 0 && expected.spki.length === 0) return undefined;
-  const why = checkCertificate(socket.getPeerCertificate(), expected);
+  const { sans, hashes, spki } = state.expected;
+  if (autoSan === undefined && sans.length + hashes.length + spki.length === 0) return undefined;
+  const certificate = socket.getPeerCertificate();
+  const called = autoSan === undefined ? undefined : checkCertificate(certificate, { sans: [exactSan(autoSan)], hashes: [], spki: [] });
+  const why = called ?? checkCertificate(certificate, state.expected);
   return why === undefined ? undefined : certificateFailure(why);
 }
 
