@@ -84,12 +84,11 @@ export function strangePortNames(context: Context): void {
   }
 }
 
-/** What a WorkloadEntry may call the ports of a service: their names, and those of target ports. */
+/** What a WorkloadEntry may call the ports of a service: by their names, or by those of target ports where these are names. */
 function portNames(service: Service): string[] {
-  const named = service.ports.map(({ name }) => name);
-  if (service.registry !== 'Kubernetes') return named;
+  if (service.registry !== 'Kubernetes') return service.ports.map(({ name }) => name);
   const { ports } = (service.resource as ResourceOf<'Service'>).spec;
-  return [...named, ...ports.flatMap(({ targetPort }) => (typeof targetPort === 'string' ? [targetPort] : []))];
+  return ports.map(({ name, targetPort }) => (typeof targetPort === 'string' ? targetPort : (name ?? '')));
 }
 
 function targets(services: readonly Service[]): string {
