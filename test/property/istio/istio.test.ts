@@ -10,6 +10,7 @@ import { sketches } from '../calls.ts';
 import { configurations as ordinary } from '../configurations.ts';
 import { gatewayApi, governed } from './more.ts';
 import { callsToServices, serviced } from './services.ts';
+import { streamRoutes } from './streams.ts';
 import { newTally, Translations } from './translations.ts';
 
 const COUNT = Number(process.env.CONFIGURATIONS ?? 150);
@@ -34,6 +35,7 @@ describe('translations, beside Istio’s own', { skip: needs('go', 'openssl') },
     ['configurations with policies', governed, 0.5, sketches],
     ['configurations with the Gateway API', gatewayApi, 0.5, sketches],
     ['configurations with Services', serviced, 0.5, callsToServices],
+    ['configurations with routes of connections and gRPC', streamRoutes, 0.5, sketches],
   ] as const) {
     const count = Math.ceil(COUNT * share);
     test(`agree on calls under ${count} generated ${what} (seed ${SEED})`, { timeout: count * 2000 + 60_000 }, async (t) => {

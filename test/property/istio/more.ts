@@ -155,7 +155,7 @@ export const governed: Arbitrary<Configuration> = fc.tuple(configurations, polic
   documents: [...documents.filter((each) => !/Policy|Authentication/.test((each as { kind: string }).kind)), ...more],
 }));
 
-const GATEWAY_API = 'gateway.networking.k8s.io';
+export const GATEWAY_API = 'gateway.networking.k8s.io';
 const GATEWAY = { group: GATEWAY_API, kind: 'Gateway', name: 'eg', namespace: 'istio-system' };
 const listenerHost = maybe(fc.constantFrom('www.example.com', '*.example.com'), 2);
 const allowedRoutes = weighted<object>([4, { namespaces: { from: 'All' } }], [1, { namespaces: { from: 'Same' } }]);
@@ -295,7 +295,7 @@ const grants = maybe(
   })),
   1,
 );
-const CLASS = {
+export const CLASS = {
   apiVersion: `${GATEWAY_API}/v1`,
   kind: 'GatewayClass',
   metadata: { name: 'istio' },

@@ -1,5 +1,5 @@
 /** Calls under one configuration, simulated on what is translated here and on what Istio's own code makes of it. */
-import { stringify } from 'yaml';
+import { parseAllDocuments, stringify } from 'yaml';
 import { decodeDocuments } from '../../../src/api/documents.ts';
 import { refusedServerNames } from '../../../src/api/webhook.ts';
 import { Identities } from '../../../src/ca/identities.ts';
@@ -74,13 +74,40 @@ const MEANT: readonly (({ ours, istio, documents }: Differing) => boolean)[] = [
       istio.replaceAll(/istio-system\/egress \w+ "[^"]*" /g, ' router '),
     ) &&
     documents.some(({ kind, spec }) => kind === 'ServiceEntry' && (spec?.resolution ?? 'NONE') === 'NONE' && spec?.addresses !== undefined),
+  // Hostnames of a TLSRoute hold where TLS ends, too.
+  ({ ours, documents }) =>
+    /\n {2}closed\n/.test(ours) &&
+    documents.some(({ kind }) => kind === 'TLSRoute') &&
+    documents.some(({ spec }) => spec?.listeners?.some(({ protocol, tls }) => protocol === 'TLS' && tls?.mode === 'Terminate')),
+  // Where no backend has a weight, nothing is forwarded; Istio passes the route over.
+  ({ ours, documents }) =>
+    /\n {2}closed\n/.test(ours) &&
+    documents.some(
+      ({ kind, spec }) =>
+        STREAM_ROUTES.includes(kind) && spec?.rules?.some(({ backendRefs = [] }) => backendRefs.every(({ weight }) => weight === 0)),
+    ),
+  // Of several hostnames of a TLSRoute on the mesh Istio takes one.
+  ({ documents }) =>
+    documents.some(
+      ({ kind, spec }) =>
+        kind === 'TLSRoute' && (spec?.hostnames?.length ?? 0) > 1 && spec?.parentRefs?.some((parent) => parent.kind !== 'Gateway'),
+    ),
 ];
+
+const STREAM_ROUTES = ['TLSRoute', 'TCPRoute'];
 
 interface KubeObject {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
-  readonly spec?: { readonly resolution?: string; readonly addresses?: readonly string[] };
+  readonly spec?: {
+    readonly resolution?: string;
+    readonly addresses?: readonly string[];
+    readonly listeners?: readonly { readonly protocol: string; readonly tls?: { readonly mode: string } }[];
+    readonly hostnames?: readonly string[];
+    readonly parentRefs?: readonly { readonly kind: string }[];
+    readonly rules?: readonly { readonly backendRefs?: readonly { readonly weight: number }[] }[];
+  };
 }
 
 export class Translations {
@@ -113,7 +140,7 @@ export class Translations {
       config: aged(config),
       // Istio looks for ServiceEntries that routes of the Gateway API name in the cluster itself.
       kubernetes: [
-        this.#fixed,
+        withData(this.#fixed),
         ...aged([...kubernetes, ...config.filter(({ kind }) => kind === 'ServiceEntry')]).map((object) => stringify(object)),
       ].join('---\n'),
       proxies: PROXIES,
@@ -174,6 +201,19 @@ export class Translations {
     const all = [...secrets, ...this.#identities.secretsOf(trustDomain, id)];
     return simulatedProxy({ ...identity, name, identity: id }, lookupIn({ ...made, secrets: all }));
   }
+}
+
+/** Secrets as an API server keeps them. */
+function withData(yaml: string): string {
+  const objects = parseAllDocuments(yaml).map((document) => document.toJS() as { stringData?: Record<string, string> });
+  const made = objects.map(({ stringData, ...rest }) => {
+    if (!stringData) return rest;
+    return {
+      ...rest,
+      data: Object.fromEntries(Object.entries(stringData).map(([name, text]) => [name, Buffer.from(text).toString('base64')])),
+    };
+  });
+  return made.map((object) => stringify(object)).join('---\n');
 }
 
 function withAge(object: KubeObject, i: number): KubeObject {
