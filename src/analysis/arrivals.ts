@@ -136,16 +136,20 @@ export function upstreamTls(context: Context, { service, port, subset, caller, b
   const index = subsets.findIndex(({ name }) => name === subset);
   const ofSubset = index < 0 ? undefined : subsets[index]!.trafficPolicy;
   const found =
-    tlsOf(ofSubset, port.number, ['spec', 'subsets', index, 'trafficPolicy']) ??
+    tlsOfPort(ofSubset, port.number, ['spec', 'subsets', index, 'trafficPolicy']) ??
     // What a subset says of the port leaves nothing of the rule.
-    (indexOfPort(ofSubset, port.number) >= 0 ? undefined : tlsOf(trafficPolicy, port.number, ['spec', 'trafficPolicy']));
+    (indexOfPort(ofSubset, port.number) >= 0 ? undefined : tlsOfPort(trafficPolicy, port.number, ['spec', 'trafficPolicy']));
   if (!found || found.tls.mode === 'DISABLE') return undefined;
   const holds = !(found.tls.credentialName && by === 'sidecar' && !rule.spec.workloadSelector);
   return { rule, ...found, holds };
 }
 
 /** Settings of the port replace the general ones as a whole. */
-function tlsOf(policy: TrafficPolicy | undefined, port: number, path: readonly PathStep[]): Pick<UpstreamTls, 'tls' | 'path'> | undefined {
+export function tlsOfPort(
+  policy: TrafficPolicy | undefined,
+  port: number,
+  path: readonly PathStep[],
+): Pick<UpstreamTls, 'tls' | 'path'> | undefined {
   const index = indexOfPort(policy, port);
   const level = index >= 0 ? policy!.portLevelSettings[index]! : policy;
   if (!level?.tls) return undefined;

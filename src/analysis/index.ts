@@ -42,6 +42,7 @@ import { meshNetworks } from './analyzers/mesh-networks.ts';
 import { meshHostnames } from './analyzers/mesh-routes.ts';
 import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGatewaySelectors } from './analyzers/misc.ts';
 import { multiClusterServices } from './analyzers/multi-cluster.ts';
+import { mutualTls } from './analyzers/mutual-tls.ts';
 import { misspeltNamespaces } from './analyzers/namespaces.ts';
 import { neverMatching } from './analyzers/never-matching.ts';
 import { openSidecars } from './analyzers/open-sidecars.ts';
@@ -105,6 +106,7 @@ const ANALYZERS: readonly Analyzer[] = [
   destinationRuleHosts,
   unseenSubsets,
   overruledRules,
+  mutualTls,
   caCertificates,
   gatewayPorts,
   conflictingGateways,

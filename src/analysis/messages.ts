@@ -376,6 +376,10 @@ export const MESSAGES = {
     'DestinationRuleOverruled',
     'Another DestinationRule of the namespace takes the place of what is said here or, TLS included, of what a wider one says: settings do not add up.',
   ),
+  SP1070: error(
+    'MutualTlsDisagrees',
+    'A DestinationRule and a PeerAuthentication disagree on the mesh’s mutual TLS: calls come without it to workloads that take nothing else, or with it to those that take none.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -8,10 +8,10 @@ import { labelsText } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { closest } from '../lib/spelling.ts';
 import type { Service } from '../registry/model.ts';
+import { peerModes } from '../registry/peer-modes.ts';
 import { authorizationPolicies, isDryRun } from '../translate/authorization/selection.ts';
 import { requestAuthentications } from '../translate/authorization/tokens.ts';
 import { startTranslation } from '../translate/context.ts';
-import { peerModes } from '../translate/peer-authentication.ts';
 import { type BareWorkload, type SimulatedFiles, workloadName } from './simulated.ts';
 
 /** What is described: a workload by `namespace/name`, or a host by its full name. */

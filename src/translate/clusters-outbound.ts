@@ -8,6 +8,7 @@ import { Memo } from '../lib/memo.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { throughFor, throughRefusal } from '../registry/forward-proxy.ts';
 import type { Endpoint, Service, ServicePort } from '../registry/model.ts';
+import type { PeerModes } from '../registry/peer-modes.ts';
 import { isHttp, isHttp2 } from '../registry/protocol.ts';
 import {
   type Cluster,
@@ -46,7 +47,6 @@ import { meshTransports, upstreamMeshTls } from './mesh-tls.ts';
 import { countedService, istioConfigPath, metadataOf } from './metadata.ts';
 import { dnsSrvClusterName, outboundClusterName } from './names.ts';
 import type { Notes } from './notes.ts';
-import type { PeerModes } from './peer-authentication.ts';
 import { packed, toDuration } from './proto.ts';
 import { adsSource } from './secrets.ts';
 import { type Lacked, showsSecret } from './shown-certificates.ts';

@@ -2,13 +2,22 @@
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { inTrustDomain, spiffeId } from '../lib/spiffe.ts';
 import type { Endpoint, Service } from '../registry/model.ts';
-import type { PeerModes } from './peer-authentication.ts';
+import { type PeerModes, peerModes } from '../registry/peer-modes.ts';
+import type { Mesh } from './model.ts';
 
 export interface PortPeers {
   /** Whom the endpoints may be (SPIFFE), sorted. */
   readonly identities: readonly string[];
   /** Whether there are endpoints, and each of them takes the mesh's TLS. */
   readonly all: boolean;
+}
+
+/** Stands for what proxies without identities have. */
+const NONE: object = {};
+
+/** Changes with what decides on the mesh's mutual TLS. */
+export function peersKey(mesh: Mesh): object {
+  return mesh.withoutIdentities ? NONE : peerModes(mesh);
 }
 
 const NOBODY: PortPeers = { identities: [], all: false };

@@ -3,6 +3,7 @@ import type { MeshConfig, ResourceOf, TrafficPolicy } from '../api/index.ts';
 import { isWildcard } from '../lib/hostname.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { Endpoint, Service } from '../registry/model.ts';
+import { peerModes } from '../registry/peer-modes.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import {
@@ -13,12 +14,11 @@ import {
   outboundEndpoints,
   type Target,
 } from './clusters-outbound.ts';
-import { type PortPeers, portPeers } from './clusters-peers.ts';
+import { type PortPeers, peersKey, portPeers } from './clusters-peers.ts';
 import type { TranslateContext } from './context.ts';
 import { type PortPolicy, portPolicy, subsetPolicy } from './destination-rule-policy.ts';
 import type { Client } from './endpoints-locality.ts';
 import { type Made, made, take } from './notes.ts';
-import { peerModes, peersKey } from './peer-authentication.ts';
 import { lackedCertificates } from './shown-certificates.ts';
 
 type Rule = ResourceOf<'DestinationRule'>;

@@ -6,13 +6,13 @@ import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } 
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { inboundClusters, inboundSource } from './clusters-inbound.ts';
+import { peersKey } from './clusters-peers.ts';
 import { applyConnectionPool, type ClusterDraft, finish, httpOptions, useClientProtocol } from './clusters-policy.ts';
 import { serviceClusters } from './clusters-services.ts';
 import type { TranslateContext } from './context.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER } from './names.ts';
 import { type Made, made, take } from './notes.ts';
 import { patchesFor } from './patches/index.ts';
-import { peersKey } from './peer-authentication.ts';
 import { Phase } from './phase.ts';
 import { toDuration } from './proto.ts';
 import { lackedCertificates } from './shown-certificates.ts';

@@ -44,6 +44,7 @@ const WEB =
     'spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8000}, {name: tcp, port: 90, targetPort: 9000}]}',
     { name: 'web' },
   );
+const WEB_RULE = (tls: string) => istio('DestinationRule', `host: web\ntrafficPolicy: {tls: ${tls}}`, { name: 'web' });
 const CUSTOM = (rules = '[{}]') => policy(`action: CUSTOM\nprovider: {name: authz}\nselector: {matchLabels: {app: web}}\nrules: ${rules}`);
 const BY_TOKEN = '{from: [{source: {requestPrincipals: ["https://idp.example.com/*"]}}]}';
 const tokens = (labels: string, where: string) =>
@@ -107,6 +108,29 @@ export const POLICY_MENDS: readonly Mend[] = [
       ['methods: [delete]', 'methods: [DELETE]'],
       ['paths: [/v1/*/keys]', 'paths: ["/v1/{*}/keys"]'],
     ],
+  },
+  {
+    code: 'SP1070',
+    of: 'plain calls to workloads that take mutual TLS alone',
+    text: WEB + security('PeerAuthentication', 'mtls: {mode: STRICT}') + WEB_RULE('{mode: DISABLE}'),
+    says: /come without TLS, and its workloads take mutual TLS alone \(PeerAuthentication default\/www\).*Write mode: ISTIO_MUTUAL/,
+    change: [['mode: DISABLE', 'mode: ISTIO_MUTUAL']],
+    call: 'http://web.default.svc.cluster.local/',
+    was: /fails with 503$/,
+    ends: /reaches 10\.0\.0\.1:8000 in HTTP$/,
+  },
+  {
+    code: 'SP1070',
+    of: 'mutual TLS to a port that takes none',
+    text:
+      WEB +
+      security('PeerAuthentication', 'selector: {matchLabels: {app: web}}\nportLevelMtls: {8000: {mode: DISABLE}}') +
+      WEB_RULE('{mode: ISTIO_MUTUAL}'),
+    says: /come in mutual TLS, and its workloads take no mutual TLS .*Take tls out/,
+    change: [['\n  trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}', '']],
+    call: 'http://web.default.svc.cluster.local/',
+    was: /fails with 503$/,
+    ends: /reaches 10\.0\.0\.1:8000 in HTTP$/,
   },
   {
     code: 'SP1068',

@@ -83,7 +83,7 @@ function outgoingHosts(context: Context, policy: Policy, ofGateways: () => Reado
 }
 
 /** Whether the files say that the workload gets no proxy: then no policy holds for it. */
-function isOutOfMesh(context: Context, { namespace, labels, resource }: Selectable): boolean {
+export function isOutOfMesh(context: Context, { namespace, labels, resource }: Selectable): boolean {
   const { annotations } = resource.metadata;
   const pod = resource.kind === 'Pod' ? (resource.spec as Pod) : (resource.spec as ResourceOf<'Deployment'>['spec']).template.spec;
   if (annotations['ambient.istio.io/redirection'] === 'enabled') return false;

@@ -2,6 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { originOf, type Resource, resourceText } from '../../api/resource.ts';
 import type { Protocol } from '../../registry/model.ts';
+import { type PeerMode, peerModes } from '../../registry/peer-modes.ts';
 import { isHttp, parseProtocol } from '../../registry/protocol.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import {
@@ -16,7 +17,6 @@ import type { TranslateContext } from '../context.ts';
 import { httpInspector, originalDestination, PLAINTEXT_HTTP, tcpProxy, tlsInspector } from '../filters.ts';
 import { downstreamMeshTls, MESH_ALPN } from '../mesh-tls.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName, VIRTUAL_INBOUND_LISTENER } from '../names.ts';
-import { type PeerMode, peerModes } from '../peer-authentication.ts';
 import { socketAddress, toDuration } from '../proto.ts';
 import { inboundRoute } from '../routes/defaults.ts';
 import { originMetadata } from '../routes/origin.ts';

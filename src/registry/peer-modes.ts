@@ -1,8 +1,8 @@
 /** Which mutual TLS the ports of workloads take (PeerAuthentication). */
-import type { ResourceOf } from '../api/index.ts';
+import type { MeshConfig, ResourceOf } from '../api/index.ts';
+import type { Snapshot } from '../config/snapshot.ts';
 import { type Labels, matchesLabels } from '../lib/labels.ts';
 import { Memo } from '../lib/memo.ts';
-import type { Mesh } from './model.ts';
 
 type Policy = ResourceOf<'PeerAuthentication'>;
 
@@ -23,16 +23,14 @@ export interface PeerModes {
 
 const kept = new Memo<PeerModes>();
 
-/** Stands for what proxies without identities have. */
-const NONE: object = {};
-
-/** Changes with what decides on the mesh's mutual TLS. */
-export function peersKey(mesh: Mesh): object {
-  return mesh.withoutIdentities ? NONE : peerModes(mesh);
-}
-
 /** The same for as long as the policies are. */
-export function peerModes({ snapshot, config }: Pick<Mesh, 'snapshot' | 'config'>): PeerModes {
+export function peerModes({
+  snapshot,
+  config,
+}: {
+  readonly snapshot: Snapshot;
+  readonly config: Pick<MeshConfig, 'rootNamespace'>;
+}): PeerModes {
   const policies = snapshot.list('PeerAuthentication');
   return kept.get([policies, config.rootNamespace], [], () => modesOf(policies, config.rootNamespace));
 }
