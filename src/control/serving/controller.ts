@@ -69,140 +69,209 @@ const MOST_AGE_MS = 30 * 60_000;
 
 /** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served, and as `jwksIn`. */
 export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<Controller> {
-  const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs, virtualHosts } = options;
-  const { webhook, cluster, service = CONTROL_PLANE_HOST, tellersChanged } = options;
+  const { tokens, cluster, ca } = options;
   checkAddresses(options);
   if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
-  const served = new ServedProxies({ keepMs, tell });
-  const failed = (error: unknown) => tell({ kind: 'failed', error });
   const keeper = cluster && (await ClusterKeeper.open(cluster, ca, (error) => tell({ kind: 'not-kept', error })));
-  const identities = ca === undefined ? undefined : new Identities(ca, Date.now);
-  const tls: MeshCredentials[] = [];
-  let flows: MeshFlows | undefined;
-  const started = controlFromFiles({
-    paths,
-    source,
-    meshConfig,
-    statusAddress,
-    analyse: true,
-    identities,
-    ca,
-    authorityChanged: () => {
-      for (const credentials of tls) credentials.renew();
-      keeper?.authorityChanged();
-    },
-    tell: (event) => {
-      if (event.kind === 'findings') keeper?.tell(event.fresh, event.mended);
-      tell(event);
-    },
-    prepare: (input) => {
-      keeper?.see(input.snapshot, input.mesh);
-      flows?.follow(addressesOf(input.snapshot, service));
-      return { input, findings: [], proxies: (mesh) => served.identitiesIn(mesh) };
-    },
-    fleet: (host) => served.openFleet(host),
-    more: () => ({ streams: streamsJson(served.streams) }),
-  });
-  const control = await started.catch(async (error: unknown) => {
-    await keeper?.close();
-    throw error;
-  });
-  const servers: GrpcServer[] = [];
-  let hook: AdmissionServer | undefined;
-  const admit: AdsServerOptions['admit'] = (node, client, stream) => served.admit(node, client, stream);
-  const close = async (graceMs: number) => {
-    // API servers learn only by and by that they are to ask another; whom nobody answers makes no pods.
-    await Promise.all([...servers, ...(hook ? [hook] : [])].map((server) => server.close(graceMs)));
-    flows?.close();
-    await keeper?.close();
-    for (const credentials of tls) credentials.close();
-    await control.close(graceMs);
-  };
-  const answer: AdsServerOptions['answer'] = (typeUrl, client) => {
-    if (typeUrl !== SYNC_STATUS) return [];
-    return syncStatus(served.streams, seenBy(client.identity, control.report.mesh.config));
-  };
-  try {
-    served.prepare(PREPARE_MS);
-    if (xds.port > 0)
-      servers.push(
-        await startAdsServer({ listen: xds, option: '--xds', virtualHosts, admit, answer, more: clientStatus(() => served.streams) }),
-      );
-    const trustDomain = () => control.report.mesh.config.trustDomain;
-    if (keeper) {
-      if (identities) keeper.keep(identities, trustDomain);
-      keeper.keepGateways(() => control.report.findings);
-      keeper.see(control.report.mesh.snapshot, control.report.mesh.config);
-    }
-    if (webhook && identities) {
-      const credentials = meshCredentials(identities, trustDomain(), failed, service);
-      tls.push(credentials);
-      hook = await startWebhook(webhook, credentials, () => control.report.mesh, tell);
-    }
-    if (xdsTls && ca !== undefined && identities) {
-      const credentials = meshCredentials(identities, trustDomain(), failed, service);
-      tls.push(credentials);
-      const authentication = new Authentication({
-        tokens: { ...tokens, ca, cluster: keeper?.tokens },
-        trustDomain,
-        refused: (address, reason) => tell({ kind: 'unauthenticated', address, reason }),
-      });
-      const identify = (peer: Peer) => authentication.identify(peer);
-      const more = new Map<string, Handler>([[CREATE_CERTIFICATE, caService({ identities, trustDomain, identify, failed })]]);
-      if (tellersChanged) {
-        const own = new FlowService({
-          identify,
-          proxyAt: (peer, proven) => served.proxyAt(peer, proven),
-          gatewayAt: gatewaysByAddress(() => control.report.mesh),
-          changed: () => flows?.changed(),
-        });
-        flows = new MeshFlows({
-          own: own.hub,
-          reach: () => reachOf(served, own.telling),
-          credentials: (address) => peerCredentials(identities, trustDomain(), address),
-          isController: (peer) => isController(peer, trustDomain()),
-          port: xdsTls.port,
-          changed: tellersChanged,
-        });
-        flows.follow(addressesOf(control.report.mesh.snapshot, service));
-        more.set(TELL_FLOWS, own.serve).set(RELAY_FLOWS, flows.serve);
-      }
-      const server = await startAdsServer({
-        listen: xdsTls,
-        option: '--xds-tls',
-        tls: credentials.first,
-        mostAgeMs: MOST_AGE_MS,
-        identify,
-        virtualHosts,
-        admit,
-        answer,
-        more,
-      });
-      credentials.follow((renewed) => server.setTls(renewed));
-      servers.push(server);
-    }
-  } catch (error) {
-    await close(0);
-    throw error;
+  return MeshController.started(options, keeper, tell);
+}
+
+/** With whom the controller shows its identity to others. */
+interface Secured {
+  readonly ca: string;
+  readonly identities: Identities;
+}
+
+class MeshController implements Controller {
+  readonly #options: ControllerOptions;
+  readonly #tell: (event: ControlEvent) => void;
+  readonly #keeper: ClusterKeeper | undefined;
+  readonly #secured: Secured | undefined;
+  readonly #served: ServedProxies;
+  /** Renewed with the CA. */
+  readonly #credentials: MeshCredentials[] = [];
+  readonly #servers: (GrpcServer | AdmissionServer)[] = [];
+  #control!: ControlPlane;
+  #flows: MeshFlows | undefined;
+
+  private constructor(options: ControllerOptions, keeper: ClusterKeeper | undefined, tell: (event: ControlEvent) => void) {
+    const { ca, keepMs } = options;
+    this.#options = options;
+    this.#keeper = keeper;
+    this.#tell = tell;
+    this.#secured = ca === undefined ? undefined : { ca, identities: new Identities(ca, Date.now) };
+    this.#served = new ServedProxies({ keepMs, tell });
   }
-  const { watch, reload, use, reopenLogs } = control;
-  return {
-    get report() {
-      return control.report;
-    },
-    flows,
-    watch,
-    reload,
-    use,
-    reopenLogs,
-    credentials: (names) => {
-      const made = identities && meshCredentials(identities, control.report.mesh.config.trustDomain, failed, service, names);
-      if (made) tls.push(made);
-      return made;
-    },
-    close,
+
+  /** Where it can't start, nothing is left behind. */
+  static async started(
+    options: ControllerOptions,
+    keeper: ClusterKeeper | undefined,
+    tell: (event: ControlEvent) => void,
+  ): Promise<Controller> {
+    const controller = new MeshController(options, keeper, tell);
+    try {
+      await controller.#read();
+    } catch (error) {
+      await keeper?.close();
+      throw error;
+    }
+    try {
+      await controller.#serve();
+    } catch (error) {
+      await controller.close(0);
+      throw error;
+    }
+    return controller;
+  }
+
+  async #read(): Promise<void> {
+    const { paths, source, meshConfig, ca, statusAddress } = this.#options;
+    this.#control = await controlFromFiles({
+      paths,
+      source,
+      meshConfig,
+      statusAddress,
+      analyse: true,
+      identities: this.#secured?.identities,
+      ca,
+      authorityChanged: () => {
+        for (const credentials of this.#credentials) credentials.renew();
+        this.#keeper?.authorityChanged();
+      },
+      tell: (event) => {
+        if (event.kind === 'findings') this.#keeper?.tell(event.fresh, event.mended);
+        this.#tell(event);
+      },
+      prepare: (input) => {
+        this.#keeper?.see(input.snapshot, input.mesh);
+        this.#flows?.follow(addressesOf(input.snapshot, this.#host));
+        return { input, findings: [], proxies: (mesh) => this.#served.identitiesIn(mesh) };
+      },
+      fleet: (host) => this.#served.openFleet(host),
+      more: () => ({ streams: streamsJson(this.#served.streams) }),
+    });
+  }
+
+  async #serve(): Promise<void> {
+    const { xds, xdsTls, webhook } = this.#options;
+    this.#served.prepare(PREPARE_MS);
+    if (xds.port > 0)
+      this.#servers.push(
+        await startAdsServer({ ...this.#adsOptions, listen: xds, option: '--xds', more: clientStatus(() => this.#served.streams) }),
+      );
+    this.#keepCluster();
+    if (webhook && this.#secured)
+      this.#servers.push(await startWebhook(webhook, this.#ownCredentials(this.#secured), () => this.report.mesh, this.#tell));
+    if (xdsTls && this.#secured) await this.#serveTls(xdsTls, this.#secured);
+  }
+
+  #keepCluster(): void {
+    const keeper = this.#keeper;
+    if (!keeper) return;
+    if (this.#secured) keeper.keep(this.#secured.identities, this.#trustDomain);
+    keeper.keepGateways(() => this.report.findings);
+    keeper.see(this.report.mesh.snapshot, this.report.mesh.config);
+  }
+
+  async #serveTls(listen: SocketAddress, secured: Secured): Promise<void> {
+    const { ca, identities } = secured;
+    const credentials = this.#ownCredentials(secured);
+    const authentication = new Authentication({
+      tokens: { ...this.#options.tokens, ca, cluster: this.#keeper?.tokens },
+      trustDomain: this.#trustDomain,
+      refused: (address, reason) => this.#tell({ kind: 'unauthenticated', address, reason }),
+    });
+    const identify = (peer: Peer) => authentication.identify(peer);
+    const authority = caService({ identities, trustDomain: this.#trustDomain, identify, failed: this.#failed });
+    const server = await startAdsServer({
+      ...this.#adsOptions,
+      listen,
+      option: '--xds-tls',
+      tls: credentials.first,
+      mostAgeMs: MOST_AGE_MS,
+      identify,
+      more: new Map<string, Handler>([[CREATE_CERTIFICATE, authority], ...this.#flowHandlers(identities, identify, listen.port)]),
+    });
+    credentials.follow((renewed) => server.setTls(renewed));
+    this.#servers.push(server);
+  }
+
+  /** Of those who tell of their calls, and of the other controllers, which have others that do; none where nobody is to be asked for calls. */
+  #flowHandlers(identities: Identities, identify: Identify, port: number): (readonly [string, Handler])[] {
+    const { tellersChanged } = this.#options;
+    if (!tellersChanged) return [];
+    const own = new FlowService({
+      identify,
+      proxyAt: (peer, proven) => this.#served.proxyAt(peer, proven),
+      gatewayAt: gatewaysByAddress(() => this.report.mesh),
+      changed: () => this.#flows?.changed(),
+    });
+    const flows = new MeshFlows({
+      own: own.hub,
+      reach: () => reachOf(this.#served, own.telling),
+      credentials: (address) => peerCredentials(identities, this.#trustDomain(), address),
+      isController: (peer) => isController(peer, this.#trustDomain()),
+      port,
+      changed: tellersChanged,
+    });
+    this.#flows = flows;
+    flows.follow(addressesOf(this.report.mesh.snapshot, this.#host));
+    return [
+      [TELL_FLOWS, own.serve],
+      [RELAY_FLOWS, flows.serve],
+    ];
+  }
+
+  get #adsOptions(): Pick<AdsServerOptions, 'virtualHosts' | 'admit' | 'answer'> {
+    return {
+      virtualHosts: this.#options.virtualHosts,
+      admit: (node, client, stream) => this.#served.admit(node, client, stream),
+      answer: (typeUrl, client) =>
+        typeUrl === SYNC_STATUS ? syncStatus(this.#served.streams, seenBy(client.identity, this.report.mesh.config)) : [],
+    };
+  }
+
+  /** The name by which it is called. */
+  get #host(): string {
+    return this.#options.service ?? CONTROL_PLANE_HOST;
+  }
+
+  readonly #trustDomain = () => this.report.mesh.config.trustDomain;
+
+  readonly #failed = (error: unknown) => this.#tell({ kind: 'failed', error });
+
+  #ownCredentials({ identities }: Secured, names?: readonly string[]): MeshCredentials {
+    const made = meshCredentials(identities, this.#trustDomain(), this.#failed, this.#host, names);
+    this.#credentials.push(made);
+    return made;
+  }
+
+  get report(): ControlPlane['report'] {
+    return this.#control.report;
+  }
+
+  get flows(): Controller['flows'] {
+    return this.#flows;
+  }
+
+  readonly credentials: Controller['credentials'] = (names) => this.#secured && this.#ownCredentials(this.#secured, names);
+  readonly watch: Controller['watch'] = () => this.#control.watch();
+  readonly reload: Controller['reload'] = () => this.#control.reload();
+  readonly use: Controller['use'] = (paths) => this.#control.use(paths);
+  readonly reopenLogs: Controller['reopenLogs'] = () => this.#control.reopenLogs();
+
+  readonly close: Controller['close'] = async (graceMs) => {
+    // API servers learn only by and by that they are to ask another; whom nobody answers makes no pods.
+    await Promise.all(this.#servers.map((server) => server.close(graceMs)));
+    this.#flows?.close();
+    await this.#keeper?.close();
+    for (const credentials of this.#credentials) credentials.close();
+    await this.#control.close(graceMs);
   };
 }
+
+type Identify = NonNullable<AdsServerOptions['identify']>;
 
 function peerCredentials(identities: Identities, trustDomain: string, address: string): ChannelCredentials {
   const { chain, key, trusted } = identities.forServer(trustDomain, controllerId(trustDomain), [CONTROL_PLANE_HOST]);
