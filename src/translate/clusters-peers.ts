@@ -8,7 +8,7 @@ import type { Mesh } from './model.ts';
 export interface PortPeers {
   /** Whom the endpoints may be (SPIFFE), sorted. */
   readonly identities: readonly string[];
-  /** Whether there are endpoints, and each of them takes the mesh's TLS. */
+  /** Whether there are endpoints, and each of them has a proxy of the mesh: what policies say of them does not count here, as in Istio. */
   readonly all: boolean;
 }
 
@@ -32,7 +32,7 @@ export function portPeers(endpoints: readonly Endpoint[], peers: PeerModes | und
       .filter(({ workload, serviceAccount, tlsMode }) => serviceAccount !== '' || (workload !== '' && tlsMode === 'istio'))
       .map(({ namespace, serviceAccount }) => [namespace, serviceAccount] as const);
     const identities = [...new Set(accounts.map(([namespace, account]) => spiffeId(trustDomain, namespace, account)))].sort();
-    const all = endpoints.every((each) => takesMeshTls(each, peers));
+    const all = endpoints.every(({ tlsMode }) => tlsMode === 'istio');
     return kept.equal.get([peers, `${all} ${identities.join(' ')}`], NO_INPUTS, () => ({ identities, all }));
   });
 }

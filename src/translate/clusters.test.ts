@@ -228,6 +228,18 @@ test('where a rule asks for passthrough, gateways too have the mesh’s TLS for 
   assert.deepEqual([cluster.transportSocket?.name, cluster.transportSocketMatches.length], ['envoy.transport_sockets.tls', 0]);
 });
 
+test('where endpoints are dialled by their addresses, the mesh’s TLS is for all that have proxies, but where the Service’s namespace takes none', () => {
+  const rule = object('DestinationRule', 'web', '{ host: web, trafficPolicy: { loadBalancer: { simple: PASSTHROUGH } } }');
+  const taking = SERVER.replace('labels: { app: web }', 'labels: { app: web, security.istio.io/tlsMode: istio }');
+  const speaks = (text: string) =>
+    clustersOf(text + rule).get('outbound|80||web.default.svc.cluster.local')!.transportSocket?.name === 'envoy.transport_sockets.tls';
+  const policy = (spec: string) => object('PeerAuthentication', 'p', spec).replace('networking.istio.io/v1', 'security.istio.io/v1');
+  assert.equal(speaks(SERVER), false);
+  assert.ok(speaks(taking));
+  assert.ok(speaks(taking + policy('{ selector: { matchLabels: { app: web } }, mtls: { mode: DISABLE } }')));
+  assert.equal(speaks(taking + policy('{ mtls: { mode: DISABLE } }')), false);
+});
+
 test('settings of a port that say nothing of TLS leave it to the rule which endpoints take the mesh’s', () => {
   const taking = SERVER.replace('labels: { app: web }', 'labels: { app: web, security.istio.io/tlsMode: istio }');
   const modes = (text: string, tls: string) => {

@@ -9,6 +9,8 @@ import { fitsHttp2, sentHeader } from './proxy-headers.ts';
 /** A call before it is known which addresses the configuration gives to names. */
 export interface Sketch {
   readonly from: 'sleep' | 'other' | 'plain';
+  /** Of `plain`, which has no sidecar: to where it says, and not to the gateway. */
+  readonly direct?: boolean;
   /** A name that is looked up in the proxy's name table, or else in DNS, or an address; `@n` for the n-th name that the configuration declares. */
   readonly to: string;
   /** 0: as `to`, a port that the configuration declares. */
@@ -196,14 +198,14 @@ export function callOf(
   lookup: (name: string, pod: Pod) => readonly string[],
 ): { pod: Pod; call: Call } | undefined {
   const pod = PODS.find(({ name }) => name === sketch.from)!;
-  // Without a sidecar only the gateway is of interest.
+  const toGateway = sketch.from === 'plain' && !sketch.direct;
   const gateway = PODS.find(({ name }) => name === 'egress')!;
   const named = (text: string) => text.replace(/^@(\d+)$/, (_, n: string) => declared.names[Number(n) % declared.names.length]!);
   const to = named(sketch.to);
-  const ip = sketch.from === 'plain' ? gateway.ip : /^[\d.]+$/.test(to) ? to : lookup(to, pod)[0];
+  const ip = toGateway ? gateway.ip : /^[\d.]+$/.test(to) ? to : lookup(to, pod)[0];
   if (ip === undefined) return undefined;
   const asked = sketch.port === 0 ? portFor(sketch, declared) : sketch.port;
-  const port = sketch.from === 'plain' ? ({ 80: 8080, 443: 8443 }[asked] ?? asked) : asked;
+  const port = toGateway ? ({ 80: 8080, 443: 8443 }[asked] ?? asked) : asked;
   const { http, tls } = sketch;
   return {
     pod,

@@ -129,7 +129,8 @@ const requests = selector.map((each) => ({
   kind: 'RequestAuthentication',
   spec: some({ selector: each, jwtRules: [{ issuer: 'issuer', jwks: '{"keys":[]}' }] }),
 }));
-const policies = fc
+/** AuthorizationPolicies, PeerAuthentications and RequestAuthentications. */
+export const policies = fc
   .array(
     fc.tuple(
       fc.oneof({ weight: 5, arbitrary: authorization }, { weight: 3, arbitrary: peers }, { weight: 1, arbitrary: requests }),

@@ -3,6 +3,7 @@ import fc, { type Arbitrary } from 'fast-check';
 import { type Sketch, sketches } from '../calls.ts';
 import { type Configuration, configurations } from '../configurations.ts';
 import { maybe, some, weighted } from '../generators.ts';
+import { policies } from './more.ts';
 
 const SUFFIX = 'svc.cluster.local';
 const NAMES = ['web', 'db', 'outside'] as const;
@@ -279,15 +280,18 @@ const rules = fc
   );
 
 /** Configurations with Services. */
-export const serviced: Arbitrary<Configuration> = fc.tuple(configurations, services, rules).map(([{ mesh, documents }, own, more]) => ({
-  mesh,
-  documents: [
-    // Rules for all of few hosts, and nothing that keeps these Services from everybody.
-    ...documents.filter((each) => (each as { kind: string }).kind !== 'Sidecar'),
-    ...own,
-    ...more,
-  ],
-}));
+export const serviced: Arbitrary<Configuration> = fc
+  .tuple(configurations, services, rules, maybe(policies, 1))
+  .map(([{ mesh, documents }, own, more, governing = []]) => ({
+    mesh,
+    documents: [
+      // Rules for all of few hosts, and nothing that keeps these Services from everybody.
+      ...documents.filter((each) => (each as { kind: string }).kind !== 'Sidecar'),
+      ...own,
+      ...more,
+      ...governing,
+    ],
+  }));
 
 /** Names of Services that there may not be have no address then, and calls to them are none. */
 const place = weighted(
@@ -312,7 +316,7 @@ export const callsToServices: Arbitrary<Sketch> = fc
   .record({ sketch: sketches, to: place, port: portCalled, authority: maybe(place, 1) })
   .map(({ sketch, to, port, authority = to }) => ({
     ...sketch,
-    from: sketch.from === 'plain' ? 'sleep' : sketch.from,
+    direct: true,
     to,
     port,
     tls: sketch.tls && { ...sketch.tls, serverName: /[a-z]/.test(authority) ? authority : sketch.tls.serverName },
