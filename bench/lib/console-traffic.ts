@@ -2,12 +2,12 @@
  * What consoles cost the threads that carry traffic: `up` under load, watched by nobody and by many, in turns. Those threads have the first core to themselves;
  * the main thread, the load and what reads the consoles have the others, so that what they take there is not counted as the traffic's.
  */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, get } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { mesh } from '../../test/console/world.ts';
@@ -125,19 +125,17 @@ async function entered(address: string): Promise<string> {
   return headers.getSetCookie()[0]!.split(';')[0]!;
 }
 
-/** Open streams whose readers take what comes. Returns what closes them. */
+/**
+ * Opens the consoles. They give way to the load: were it slower for them, each round of a loop would be shared by fewer requests, and a request seem dearer.
+ * Returns what closes them.
+ */
 async function consoles(port: number, cookie: string): Promise<() => void> {
-  const streams = await Promise.all(
-    Array.from({ length: CONSOLES }, async () => {
-      const asked = get({ host: '127.0.0.1', port, path: '/api/v1/events', headers: { cookie }, agent: false });
-      const [answer] = await once(asked, 'response');
-      answer.on('error', () => undefined).resume();
-      return asked;
-    }),
-  );
-  return () => {
-    for (const stream of streams) stream.destroy();
-  };
+  const module = join(import.meta.dirname, 'console-readers.ts');
+  const child = spawn(process.execPath, [module, String(port), cookie, String(CONSOLES)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  setPriority(child.pid!, constants.priority.PRIORITY_LOW);
+  const [said] = await Promise.race([once(child.stdout, 'data'), once(child, 'exit').then(() => [''])]);
+  if (String(said).trim() !== 'open') throw new Error('the consoles could not be opened');
+  return () => child.kill();
 }
 
 /** Not as fast as can be: what a round of the loop costs is shared by its requests, and consoles take their part of the machine. */
