@@ -1,9 +1,13 @@
-/** What consoles cost the threads that carry traffic: `up` under load, watched by nobody and by many, in turns. */
-import { execFile } from 'node:child_process';
+/**
+ * What consoles cost the threads that carry traffic: `up` under load, watched by nobody and by many, in turns. Those threads have the first core to themselves;
+ * the main thread, the load and what reads the consoles have the others, so that what they take there is not counted as the traffic's.
+ */
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, get } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { availableParallelism, constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { mesh } from '../../test/console/world.ts';
@@ -11,10 +15,12 @@ import { freePort, Program } from '../../test/integration/cli/program.ts';
 import { median } from './report.ts';
 
 const CONSOLES = Number(process.env.CONSOLES ?? 100);
-/** Calls a second. */
-const RATE = 10_000;
+/** Calls a second: as many as leave the cores some room, since threads that are never idle do more for each round of their loop. */
+const RATE = Number(process.env.RATE ?? 5_000);
 const CONNECTIONS = 100;
-const TURNS = 5;
+const TURNS = Number(process.env.TURNS ?? 8);
+/** Seconds: until what is often run is compiled. */
+const WARM_UP = 6;
 
 export interface ConsoleCost {
   /** Calls a second, without and with consoles. */
@@ -22,6 +28,10 @@ export interface ConsoleCost {
   /** CPU time of the threads that carry traffic, µs a request. */
   readonly without: number;
   readonly watched: number;
+  /** The same of the process that is watched later, over that of the other, while neither is: what chance makes of two alike. */
+  readonly alike: number;
+  /** CPU time of the main thread of the one that is watched, as a part of a core. */
+  readonly main: number;
 }
 
 interface Watched {
@@ -34,23 +44,25 @@ interface Watched {
 export async function costOfConsoles(folder: string, seconds: number): Promise<ConsoleCost> {
   const outside = createServer((_, answer) => answer.end('outside\n')).listen(0, '127.0.0.1');
   await once(outside, 'listening');
+  await pin(process.pid, OTHERS, 'all');
   const config = join(folder, 'traffic.yaml');
   writeFileSync(config, mesh((outside.address() as AddressInfo).port));
   const [alone, watched] = [await started(config, 1), await started(config, 2)];
   try {
+    for (const { port } of [alone, watched]) await load(folder, port, WARM_UP);
+    const before = await inTurns(folder, [alone, watched], seconds);
     const [, address] = await watched.program.says(/console: (http\S+)/);
-    const cookie = await entered(address!);
-    const turns: Turn[] = [];
-    for (const { port } of [alone, watched]) await load(folder, port, 3);
-    for (let turn = 0; turn < TURNS; turn++) {
-      turns.push({ isWatched: false, ...(await cost(folder, alone, seconds)) });
-      const close = await consoles(watched.console, cookie);
-      turns.push({ isWatched: true, ...(await cost(folder, watched, seconds)) });
-      close();
-    }
-    const of = (isWatched: boolean, field: 'micros' | 'rate') =>
-      median(turns.filter((turn) => turn.isWatched === isWatched).map((turn) => turn[field]));
-    return { rates: [of(false, 'rate'), of(true, 'rate')], without: of(false, 'micros'), watched: of(true, 'micros') };
+    const close = await consoles(watched.console, await entered(address!));
+    await load(folder, watched.port, WARM_UP);
+    const after = await inTurns(folder, [alone, watched], seconds);
+    close();
+    return {
+      rates: [after[0].rate, after[1].rate],
+      without: after[0].micros,
+      watched: after[1].micros,
+      alike: before[1].micros / before[0].micros,
+      main: after[1].main,
+    };
   } finally {
     await Promise.all([alone, watched].map(({ program }) => program.end()));
     outside.close();
@@ -58,11 +70,24 @@ export async function costOfConsoles(folder: string, seconds: number): Promise<C
 }
 
 interface Turn {
-  readonly isWatched: boolean;
   /** CPU time of a request. */
   readonly micros: number;
   /** Requests a second. */
   readonly rate: number;
+  /** Part of a core that the main thread takes. */
+  readonly main: number;
+}
+
+/** The medians of each. */
+async function inTurns(folder: string, both: readonly [Watched, Watched], seconds: number): Promise<readonly [Turn, Turn]> {
+  const turns: [Turn[], Turn[]] = [[], []];
+  for (let turn = 0; turn < TURNS; turn++) for (const i of [0, 1] as const) turns[i].push(await cost(folder, both[i], seconds));
+  const middle = (of: readonly Turn[]): Turn => ({
+    micros: median(of.map(({ micros }) => micros)),
+    rate: median(of.map(({ rate }) => rate)),
+    main: median(of.map(({ main }) => main)),
+  });
+  return [middle(turns[0]), middle(turns[1])];
 }
 
 async function started(config: string, number: number): Promise<Watched> {
@@ -71,13 +96,28 @@ async function started(config: string, number: number): Promise<Watched> {
   const none = ['--admin-address', '0', '--status-address', '0', '--router-address', `127.${98 + number}.${process.pid % 250}.1`];
   const program = new Program(['up', config, ...ports, ...none]);
   await program.says(/console: http/);
+  const pid = program.child.pid!;
+  await pin(pid, OTHERS, 'all');
+  for (const thread of trafficThreads(pid)) await pin(thread, FIRST);
   return { program, port, console };
 }
 
-async function cost(folder: string, { program, port }: Watched, seconds: number): Promise<Omit<Turn, 'isWatched'>> {
-  const before = trafficMicros(program.child.pid!);
+/** Cores, as taskset names them. */
+const FIRST = '0';
+const OTHERS = `1-${availableParallelism() - 1}`;
+
+/** Has a thread, or all of a process, run there alone. */
+async function pin(id: number, cores: string, all?: 'all'): Promise<void> {
+  await promisify(execFile)('taskset', [...(all ? ['-a'] : []), '-p', '-c', cores, String(id)]);
+}
+
+async function cost(folder: string, { program, port }: Watched, seconds: number): Promise<Turn> {
+  const pid = program.child.pid!;
+  const times = () => [trafficThreads(pid).reduce((sum, id) => sum + microsOf(pid, id), 0), microsOf(pid, pid)] as const;
+  const before = times();
   const requests = await load(folder, port, seconds);
-  return { micros: (trafficMicros(program.child.pid!) - before) / requests, rate: requests / seconds };
+  const after = times();
+  return { micros: (after[0] - before[0]) / requests, rate: requests / seconds, main: (after[1] - before[1]) / (seconds * 1e6) };
 }
 
 async function entered(address: string): Promise<string> {
@@ -85,19 +125,17 @@ async function entered(address: string): Promise<string> {
   return headers.getSetCookie()[0]!.split(';')[0]!;
 }
 
-/** Open streams whose readers take what comes. Returns what closes them. */
+/**
+ * Opens the consoles. They give way to the load: were it slower for them, each round of a loop would be shared by fewer requests, and a request seem dearer.
+ * Returns what closes them.
+ */
 async function consoles(port: number, cookie: string): Promise<() => void> {
-  const streams = await Promise.all(
-    Array.from({ length: CONSOLES }, async () => {
-      const asked = get({ host: '127.0.0.1', port, path: '/api/v1/events', headers: { cookie }, agent: false });
-      const [answer] = await once(asked, 'response');
-      answer.on('error', () => undefined).resume();
-      return asked;
-    }),
-  );
-  return () => {
-    for (const stream of streams) stream.destroy();
-  };
+  const module = join(import.meta.dirname, 'console-readers.ts');
+  const child = spawn(process.execPath, [module, String(port), cookie, String(CONSOLES)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  setPriority(child.pid!, constants.priority.PRIORITY_LOW);
+  const [said] = await Promise.race([once(child.stdout, 'data'), once(child, 'exit').then(() => [''])]);
+  if (String(said).trim() !== 'open') throw new Error('the consoles could not be opened');
+  return () => child.kill();
 }
 
 /** Not as fast as can be: what a round of the loop costs is shared by its requests, and consoles take their part of the machine. */
@@ -116,9 +154,15 @@ async function load(folder: string, port: number, seconds: number): Promise<numb
   return Number(/(\d+) requests in/.exec(stdout)![1]);
 }
 
-/** CPU time so far of the threads that carry traffic, in µs (/proc: names are cut, and schedstat has ns). */
-function trafficMicros(pid: number): number {
+function trafficThreads(pid: number): number[] {
   const tasks = `/proc/${pid}/task`;
-  const own = readdirSync(tasks).filter((task) => /^sallyport-worke/.test(readFileSync(join(tasks, task, 'comm'), 'utf8')));
-  return own.reduce((sum, task) => sum + Number(readFileSync(join(tasks, task, 'schedstat'), 'utf8').split(' ')[0]) / 1000, 0);
+  // Names are cut there.
+  return readdirSync(tasks)
+    .filter((task) => /^sallyport-worke/.test(readFileSync(join(tasks, task, 'comm'), 'utf8')))
+    .map(Number);
+}
+
+/** CPU time of a thread so far. */
+function microsOf(pid: number, thread: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1000;
 }

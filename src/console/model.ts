@@ -77,6 +77,9 @@ export const state = named(
       outboundPolicy: text('outboundTrafficPolicy of the MeshConfig; empty where it is not known.'),
     },
     {
+      within: text(
+        'Where the path lies that is shown, if it is one, seen from the folder in which Sallyport was started, and under it: for git:REV:PATH.',
+      ),
       person: text('Who looks, as the cluster calls them.'),
       reach: record({
         connected: count('Proxies that are connected to the controllers that are heard.'),

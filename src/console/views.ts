@@ -1,5 +1,6 @@
 /** What is shown at one moment, in the shapes of the API. */
 
+import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { originOf } from '../api/resource.ts';
 import { splitDocuments } from '../api/yaml/documents.ts';
 import type { Reach } from '../control/serving/mesh-flows.ts';
@@ -40,6 +41,7 @@ export function stateOf(shown: Shown, guest?: Pick<Visitor, 'name' | 'sight'>): 
     version: productVersion(),
     kind: shown.kind,
     paths: shown.paths,
+    ...withinOf(shown),
     snapshot: moment?.snapshot.version ?? 0,
     resources: moment ? writtenIn(moment).length : 0,
     errors: count('Error'),
@@ -53,6 +55,14 @@ export function stateOf(shown: Shown, guest?: Pick<Visitor, 'name' | 'sight'>): 
     ...(guest && { person: guest.name }),
     ...(guest?.sight.namespaces && { namespaces: guest.sight.namespaces }),
   };
+}
+
+/** For `git:REV:PATH`, which is read where this process was started. */
+function withinOf({ paths }: Shown): Pick<State, 'within'> {
+  const [path, ...more] = paths;
+  if (path === undefined || more.length > 0 || path.startsWith('git:')) return {};
+  const within = relative(process.cwd(), resolve(path)).replaceAll(sep, '/');
+  return within === '' || within.startsWith('../') || within === '..' || isAbsolute(within) ? {} : { within };
 }
 
 function reachView({ proxies, heard, unheard }: Reach): NonNullable<State['reach']> {

@@ -16,12 +16,17 @@ export class Bucket {
     this.#filled = now;
   }
 
+  /** @param now ms, monotonic; a time before the last one counts as that */
   takes(now: number): boolean {
-    const { aSecond, atOnce } = this.#rate;
-    this.#left = Math.min(atOnce, this.#left + ((now - this.#filled) * aSecond) / 1000);
-    this.#filled = now;
+    if (now > this.#filled) this.#fill(now);
     if (this.#left < 1) return false;
     this.#left--;
     return true;
+  }
+
+  #fill(now: number): void {
+    const { aSecond, atOnce } = this.#rate;
+    this.#left = Math.min(atOnce, this.#left + ((now - this.#filled) * aSecond) / 1000);
+    this.#filled = now;
   }
 }

@@ -19,7 +19,7 @@ import { LOG_SERVICES } from './access-log/logger.ts';
 import { Clusters } from './cluster/manager.ts';
 import { createDnsResolver } from './dns/resolver.ts';
 import type { DnsServer } from './dns/server.ts';
-import { DataPlaneFlows } from './flow-source.ts';
+import { DataPlaneFlows, type Sparing } from './flow-source.ts';
 import { HeldCalls, knownAddress } from './held-calls.ts';
 import type { HttpFactory } from './http-factory.ts';
 import { HTTP_CONNECTION_MANAGER, NETWORK_EXT_AUTHZ, type NetworkFilters } from './listener/chain.ts';
@@ -81,7 +81,7 @@ export interface DataPlane {
   /** Accepts no more connections, tells idle ones to close, and resolves when none is left or after `graceMs`, with logs written. */
   drain(graceMs: number): Promise<void>;
   /** From now on what is told of calls goes there, or nowhere. */
-  watchFlows(deliver: FlowDelivery | undefined, leftOut?: (count: number) => void): void;
+  watchFlows(deliver: FlowDelivery | undefined, sparing?: Sparing): void;
   /** The ends of the last calls, oldest first. */
   recentFlows(): readonly ProxyFlow[];
   /** Ends everything now and writes what logs still hold. */
@@ -337,7 +337,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       return dns?.address;
     },
     reopenLogs: () => sinks.files.reopen(),
-    watchFlows: (deliver, leftOut) => flows.watch(deliver, leftOut),
+    watchFlows: (deliver, sparing) => flows.watch(deliver, sparing),
     recentFlows: () => flows.recent,
     async drain(graceMs) {
       // Of a command that has ended, too, all calls are told of.

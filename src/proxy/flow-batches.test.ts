@@ -46,28 +46,35 @@ test('a main thread that takes nothing gets no more than so many, and learns wha
   assert.deepEqual(batches.at(-1), { flows: 1, dropped: 0 });
 });
 
-test('to whoever has time the beginning of a call that is over is not told', (t) => {
+test('to whoever has time the beginning of a call that is over is neither made nor told', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const told: string[] = [];
+  const made: string[] = [];
   const all = new FlowBatches((flows) => void told.push(...flows.map(({ kind, id }) => `${kind} ${id}`)));
-  all.isPatient = true;
   for (const [kind, id] of [
     ['begin', '1'],
     ['begin', '2'],
     ['end', '1'],
   ] as const)
-    all.add(flowOf({ kind, id }));
+    all.later(id, () => {
+      made.push(`${kind} ${id}`);
+      return flowOf({ kind, id });
+    });
+  assert.deepEqual(made, [], 'together, and not while calls are carried');
   t.mock.timers.tick(100);
   assert.deepEqual(told, ['begin 2', 'end 1']);
+  assert.deepEqual(made, told);
 });
 
 test('to whoever has time several turns go in one message, with how many were left out, and an answer asks for no more', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { batches, all, add } = sent();
-  all.isPatient = true;
-  add(2);
+  const { batches, all } = sent();
+  const later = (...ids: readonly string[]) => {
+    for (const id of ids) all.later(id, () => flowOf({ id }));
+  };
+  later('1', '2');
   await setImmediate();
-  add(1);
+  later('3');
   all.leave(4);
   assert.deepEqual(batches, []);
   t.mock.timers.tick(100);
@@ -77,4 +84,13 @@ test('to whoever has time several turns go in one message, with how many were le
   assert.equal(batches.length, 1);
   t.mock.timers.tick(100);
   assert.deepEqual(batches.at(-1), { flows: 0, dropped: 1 }, 'also where no call follows');
+});
+
+test('whoever has time gets no more than so many either, but the end of each call whose beginning waits', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { batches, all } = sent();
+  for (let i = 0; i < MOST_UNTAKEN + 3; i++) all.later(String(i), () => flowOf());
+  all.later('0', () => flowOf());
+  t.mock.timers.tick(100);
+  assert.deepEqual(batches, [{ flows: MOST_UNTAKEN, dropped: 3 }]);
 });

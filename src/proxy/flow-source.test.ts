@@ -220,12 +220,12 @@ test('a call that was turned away before there was a record of it begins and end
 test('to whoever need not know of all, some of very many calls that go well are told, whole, and all that went wrong; the others are counted', () => {
   const { source, record, told, at } = flows();
   let left = 0;
-  source.watch(
-    (flow) => void told.push(flow),
-    (count) => {
+  source.watch(() => assert.fail('it is not told at once'), {
+    leftOut: (count) => {
       left += count;
     },
-  );
+    later: (_id, make) => void told.push(make()),
+  });
   const many = 10_000;
   for (let i = 0; i < many; i++) {
     // A second.

@@ -18,10 +18,18 @@ export interface FlowSourceOptions extends FlowNames {
   readonly audit?: ((flow: ProxyFlow) => void) | undefined;
 }
 
+/** For those who need not know of all calls, nor at once. */
+export interface Sparing {
+  /** Told of how many calls nothing is told. */
+  readonly leftOut: (count: number) => void;
+  /** Takes what makes a flow, to be called soon; of a call that is over by then only for its end. */
+  readonly later: (id: string, make: () => ProxyFlow) => void;
+}
+
 export class DataPlaneFlows implements RecordSink {
   readonly #options: FlowSourceOptions;
   #deliver: FlowDelivery | undefined;
-  /** Where not all calls need be told. */
+  #sparing: Sparing | undefined;
   #pace: FlowPace | undefined;
   /** Of calls that have begun while somebody watched. */
   #begun = new WeakMap<AccessRecord, string>();
@@ -34,9 +42,10 @@ export class DataPlaneFlows implements RecordSink {
     this.#options = options;
   }
 
-  /** From now on flows go there, or nowhere. @param leftOut not all of many need be told: told of those that are not */
-  watch(deliver: FlowDelivery | undefined, leftOut?: (count: number) => void): void {
-    this.#pace = leftOut && new FlowPace(this.#options.now(), leftOut);
+  /** From now on flows go there, or nowhere. @param sparing takes them in place of `deliver`, which still has to be there */
+  watch(deliver: FlowDelivery | undefined, sparing?: Sparing): void {
+    this.#sparing = sparing;
+    this.#pace = sparing && new FlowPace(this.#options.now(), sparing.leftOut);
     if (deliver && !this.#deliver) {
       this.#since = this.#options.now();
       this.#begun = new WeakMap();
@@ -45,37 +54,47 @@ export class DataPlaneFlows implements RecordSink {
   }
 
   begin(record: AccessRecord): void {
-    if (this.#deliver === undefined || this.#pace?.begins(this.#options.now()) === false) return;
-    this.#begin(record, this.#deliver);
+    if (this.#deliver === undefined || this.#pace?.begins(record.started) === false) return;
+    this.#begin(record);
   }
 
-  #begin(record: AccessRecord, deliver: FlowDelivery): void {
+  #begin(record: AccessRecord): void {
     const id = String(++this.#ids);
     this.#begun.set(record, id);
-    deliver(beginOf(record, id, this.#options));
+    this.#tell(id, () => beginOf(record, id, this.#options));
+  }
+
+  #tell(id: string, make: () => ProxyFlow): void {
+    if (this.#sparing) this.#sparing.later(id, make);
+    else this.#deliver?.(make());
   }
 
   /** The end. What was decided before the call got anywhere begins here; what began before anybody watched only ends. */
   record(record: AccessRecord): void {
-    const deliver = this.#told(record) ? this.#deliver : undefined;
+    const isTold = this.#deliver !== undefined && this.#told(record);
+    if (isTold && !this.#begun.has(record) && record.started >= this.#since) this.#begin(record);
+    const id = this.#begun.get(record) ?? String(++this.#ids);
+    const end = this.#endOf(record, id);
+    this.#recent.add(end);
+    if (isTold) this.#tell(id, end);
+  }
+
+  /** Made where it is wanted at once, and else when somebody asks. */
+  #endOf(record: AccessRecord, id: string): () => ProxyFlow {
     const { audit } = this.#options;
-    if (deliver === undefined && audit === undefined) {
-      const told = toldOf(record);
-      const id = ++this.#ids;
-      this.#recent.add(() => endOf(told, String(id), this.#options));
-      return;
+    if (audit || (this.#deliver && !this.#sparing)) {
+      const end = endOf(record, id, this.#options);
+      audit?.(end);
+      return () => end;
     }
-    if (deliver && !this.#begun.has(record) && record.started >= this.#since) this.#begin(record, deliver);
-    const end = endOf(record, this.#begun.get(record) ?? String(++this.#ids), this.#options);
-    this.#recent.add(() => end);
-    audit?.(end);
-    deliver?.(end);
+    const told = toldOf(record);
+    return () => endOf(told, id, this.#options);
   }
 
   #told(record: AccessRecord): boolean {
     const pace = this.#pace;
     if (!pace || this.#begun.has(record)) return true;
-    return pace.ends(this.#options.now(), record.upstreamHost !== undefined && record.flags.length === 0);
+    return pace.ends(record.ended, record.upstreamHost !== undefined && record.flags.length === 0);
   }
 
   /** The ends of the last calls, oldest first. */
@@ -99,7 +118,7 @@ export class DataPlaneFlows implements RecordSink {
     this.#recent.add(() => end);
     this.#options.audit?.(end);
     if (this.#pace?.ends(this.#options.now(), false) === false) return;
-    this.#deliver?.({ kind: 'begin', ...call });
-    this.#deliver?.(end);
+    this.#tell(call.id, () => ({ kind: 'begin', ...call }));
+    this.#tell(call.id, () => end);
   }
 }

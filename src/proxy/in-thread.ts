@@ -1,4 +1,5 @@
 /** A data plane in the caller's thread, for where nothing else has work there: it saves the thread's heap and the second loading of modules. */
+import type { ProxyFlow } from '../flows/flow.ts';
 import type { Carrier, CarrierOptions } from './carrier.ts';
 import { createDataPlane } from './dataplane.ts';
 import { surviveFaults } from './faults.ts';
@@ -15,7 +16,10 @@ export function startInThread(options: CarrierOptions): Carrier {
     stats: async () => (await starting).stats(),
     status: async () => [(await starting).status()],
     reopenLogs: async () => (await starting).reopenLogs(),
-    watchFlows: async (deliver, dropped, sparing) => (await starting).watchFlows(deliver, sparing ? dropped : undefined),
+    watchFlows: async (deliver, dropped, sparing) => {
+      const later = (_id: string, make: () => ProxyFlow) => deliver?.(make());
+      (await starting).watchFlows(deliver, sparing ? { leftOut: dropped, later } : undefined);
+    },
     recentFlows: async () => (await starting).recentFlows(),
     drain: async (graceMs) => (await starting).drain(graceMs),
     async close() {

@@ -50,8 +50,10 @@ async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerR
       await plane.reopenLogs();
       return undefined;
     case 'watch-flows':
-      batches.isPatient = request.sparing;
-      plane.watchFlows(request.on ? batches.add : undefined, request.sparing ? batches.leave : undefined);
+      plane.watchFlows(
+        request.on ? batches.add : undefined,
+        request.sparing ? { leftOut: batches.leave, later: batches.later } : undefined,
+      );
       return undefined;
     case 'recent-flows':
       return plane.recentFlows();

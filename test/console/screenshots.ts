@@ -34,8 +34,11 @@ const SHOP = [
   entry('images', ['*.images.example'], 443, 'TLS'),
 ].join('');
 
+const WINDOW = { width: 1160, height: 700 };
+
 const VIEWS: readonly (readonly [name: string, hash: string, prepare?: (page: Page) => Promise<unknown>])[] = [
-  ['way-out', 'way-out'],
+  // The whole of the map.
+  ['way-out', 'way-out', (page) => page.setViewportSize({ ...WINDOW, height: 980 })],
   ['flows', 'flows', (page) => page.locator('.list-row', { hasText: '/orders' }).last().click()],
   ['refused', 'refused', (page) => page.locator('.list-row', { hasText: 'api.partner.example' }).first().click()],
   ['findings', 'findings', (page) => page.locator('.list-row').first().click()],
@@ -51,6 +54,7 @@ async function review(page: Page): Promise<void> {
   const more = entry('more', ['downloads.example'], 80, 'HTTP').split('\n').slice(0, 4);
   // As it is typed, the editor indents by itself.
   await page.keyboard.type(`---\n${more.join('\n')}`);
+  await page.keyboard.press('Home');
   await page.getByRole('button', { name: 'Compare' }).click();
   await page.locator('.card .verdict').first().waitFor();
 }
@@ -68,7 +72,7 @@ mkdirSync(FOLDER, { recursive: true });
 const world = await World.start({ 'shop.yaml': SHOP });
 try {
   for (const colorScheme of ['light', 'dark'] as const) {
-    const { page, show } = await world.open({ colorScheme, viewport: { width: 1160, height: 700 } });
+    const { page, show } = await world.open({ colorScheme, viewport: WINDOW });
     for (const url of [...CALLS, ...CALLS.slice(0, 2), ...CALLS.slice(0, 1)]) await world.call(url);
     for (const [name, hash, prepare] of VIEWS) {
       await show(hash);
@@ -83,6 +87,7 @@ try {
         .waitFor({ timeout: 5_000 })
         .catch(() => undefined);
       await page.screenshot({ path: join(FOLDER, `${name}-${colorScheme}.png`), animations: 'disabled' });
+      await page.setViewportSize(WINDOW);
     }
     if (colorScheme === 'light') {
       await page.setViewportSize({ width: 390, height: 780 });

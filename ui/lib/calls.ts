@@ -23,6 +23,17 @@ export function callTo({ host, proxy }: Flow, scheme: 'https' | 'http'): AskedCa
   return { url: `${scheme}://${host}/`, from: proxy };
 }
 
+/** What a proxy says of a call that it has no way for (`NOT_ALLOWED` of the traffic's threads). */
+const NO_WAY = 'not allowed';
+
+/** Why a call ended as it did, for people. */
+export function reasonText({ reason, responseCodeDetails, route, cluster, role }: Flow): string {
+  if (reason !== NO_WAY) return reason ?? responseCodeDetails ?? '';
+  // By these names translation refuses what is not declared, as Istio's does.
+  const isUndeclared = role === 'sidecar' && (route === 'block_all' || cluster === 'BlackHoleCluster');
+  return isUndeclared ? 'not declared for this caller' : 'no resource allows it';
+}
+
 /** Who calls, for people: the workload of an identity of the mesh. */
 export function callerText({ workload, proxy, process }: Flow): string {
   const identity = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(workload ?? '');

@@ -15,6 +15,8 @@ export interface MapNode {
   readonly members: number;
   /** A filter of Flows for what passes here. */
   readonly filter: string;
+  /** The ways that lead over it, as its edges name them. */
+  readonly ways: ReadonlySet<string>;
 }
 
 export interface MapEdge {
@@ -24,6 +26,7 @@ export interface MapEdge {
   /** Calls that were seen. */
   readonly calls: number;
   readonly declared: boolean;
+  readonly ways: ReadonlySet<string>;
 }
 
 export interface OutwardMap {
@@ -57,8 +60,7 @@ export function outwardMap(outwards: Outwards, flows: readonly Flow[]): OutwardM
       `host:${name === host ? host : `*${name.slice(1)}`}`,
     );
     const gateways = through.map((gateway) => drawing.node('gateway', gateway, gateway, `proxy:${gateway}`));
-    const stops = [workload, sidecar, ...gateways, to];
-    for (const [i, stop] of stops.slice(1).entries()) drawing.edge(stops[i]!, stop, i === 0 ? 'several' : tone, seen);
+    drawing.way([workload, sidecar, ...gateways, to], (i) => (i === 0 ? 'several' : tone), seen);
   };
   // Where there are gateways, what is declared is to pass them.
   const outside = new Set(outwards.ways.map(({ host }) => host));
@@ -75,25 +77,36 @@ export function outwardMap(outwards: Outwards, flows: readonly Flow[]): OutwardM
   for (const { workloads } of outwards.round)
     for (const workload of workloads) {
       const from = drawing.node('workload', callerOf(workload), workload, `proxy:${workload}`);
-      drawing.edge(from, drawing.node('destination', ANYWHERE, ANYWHERE, ''), 'round', 0);
+      drawing.way([from, drawing.node('destination', ANYWHERE, ANYWHERE, '')], () => 'round', 0);
     }
   return drawing.map();
 }
 
 class Drawing {
-  readonly #nodes = new Map<string, { readonly node: MapNode; readonly members: Set<string> }>();
-  readonly #edges = new Map<string, MapEdge>();
+  readonly #nodes = new Map<string, { readonly node: Omit<MapNode, 'ways'>; readonly members: Set<string>; readonly ways: Set<string> }>();
+  readonly #edges = new Map<string, MapEdge & { readonly ways: Set<string> }>();
 
   node(layer: Layer, title: string, member: string, filter: string): string {
     const id = `${layer} ${title}`;
-    const known = this.#nodes.get(id) ?? { node: { id, layer, title, members: 1, filter }, members: new Set<string>() };
+    const known = this.#nodes.get(id) ?? {
+      node: { id, layer, title, members: 1, filter },
+      members: new Set<string>(),
+      ways: new Set<string>(),
+    };
     known.members.add(member);
     this.#nodes.set(id, known);
     return id;
   }
 
+  /** From stop to stop. @param toneOf of each of its edges, by their number */
+  way(stops: readonly string[], toneOf: (edge: number) => Tone, calls: number): void {
+    const way = stops.join('\n');
+    for (const stop of stops) this.#nodes.get(stop)!.ways.add(way);
+    for (const [i, stop] of stops.slice(1).entries()) this.#edge(stops[i]!, stop, toneOf(i), calls, way);
+  }
+
   /** An edge that is used has the gravest colour of what was seen on it; one that is not, that of what is declared. */
-  edge(from: string, to: string, tone: Tone, calls: number): void {
+  #edge(from: string, to: string, tone: Tone, calls: number, way: string): void {
     const key = `${from}\n${to}`;
     const known = this.#edges.get(key);
     const before = known && (calls === 0 || known.calls > 0) ? known.tone : tone;
@@ -104,12 +117,13 @@ class Drawing {
       tone: graver ? tone : before,
       calls: (known?.calls ?? 0) + calls,
       declared: (known?.declared ?? false) || calls === 0,
+      ways: known?.ways.add(way) ?? new Set([way]),
     });
   }
 
   map(): OutwardMap {
     return {
-      nodes: [...this.#nodes.values()].map(({ node, members }) => ({ ...node, members: members.size })),
+      nodes: [...this.#nodes.values()].map(({ node, members, ways }) => ({ ...node, members: members.size, ways })),
       edges: [...this.#edges.values()],
     };
   }

@@ -68,9 +68,8 @@ function compare(before: string, after: string): void {
 
 /** The question of whoever reviews a branch that is checked out. */
 function compareWithMain(): void {
-  const [path = '', ...more] = state.value?.paths ?? [];
-  const isWithin = more.length === 0 && path !== '' && !/^\/|^git:|^\.\.?(?:\/|$)/.test(path);
-  const before = isWithin ? `git:main:${path.replace(/\/$/, '')}` : 'git:main';
+  const within = state.value?.within;
+  const before = within ? `git:main:${within}` : 'git:main';
   setParameter('before', before);
   setParameter('after', '');
   compare(before, '');
@@ -109,16 +108,27 @@ export function ChangePage() {
       </form>
       {edited !== undefined && <Editor key={edited} file={edited} />}
       <Compared />
-      {value.kind === 'none' && edited === undefined && (
-        <Empty title="Choose two sides.">
-          A revision of the repository that Sallyport was started in, as git:main:mesh; or a file that you edit here. Nothing is written.
-          <br />
-          <button type="button" class="button" onClick={compareWithMain}>
-            What does this open beyond main?
-          </button>
-        </Empty>
-      )}
+      {value.kind === 'none' && edited === undefined && <Nothing />}
     </Page>
+  );
+}
+
+function Nothing() {
+  return (
+    <div class="empty">
+      <p class="empty-title">What does a branch or a pull request open?</p>
+      <p>Start the console in its working tree; what is shown is compared with main. Nothing is written.</p>
+      <div class="actions">
+        <button type="button" class="button primary" onClick={compareWithMain}>
+          What does this open beyond main?
+        </button>
+      </div>
+      <p>
+        <br />
+        Or choose two sides above: a revision of the repository that Sallyport was started in, as <code>git:REV:PATH</code>, or a file that
+        you edit here.
+      </p>
+    </div>
   );
 }
 

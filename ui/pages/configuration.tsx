@@ -211,7 +211,7 @@ function Proxy({ proxy: { name, role, version, addresses, counts, refusals }, op
       <p class="actions">
         {TYPES.map((type) => (
           <a key={type} href={linkTo('configuration', { view: 'proxies', proxy: name, type })}>
-            {counts[type]} {type}
+            {counted(counts[type], type.slice(0, -1))}
           </a>
         ))}
       </p>

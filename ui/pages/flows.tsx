@@ -18,6 +18,7 @@ const COLUMNS = [
   { title: 'Caller', class: 'c-caller' },
   { title: 'Host', class: 'c-host' },
   { title: 'Request', class: 'c-request' },
+  { title: 'Status', class: 'c-status' },
   { title: 'Way', class: 'c-way' },
   { title: 'Took', class: 'c-took' },
 ] as const;
@@ -68,7 +69,8 @@ function rowOf(flow: Flow) {
     <Verdict of={verdict ?? 'running'} />,
     <Name>{callerText(flow)}</Name>,
     <Name>{hostPortText(host, port)}</Name>,
-    <Name>{method ? `${method} ${path ?? ''}${status === undefined ? '' : ` ${status}`}` : protocol}</Name>,
+    <Name>{method ? `${method} ${path ?? ''}` : protocol}</Name>,
+    <span class="mono">{status ?? ''}</span>,
     <Name>{role === 'router' ? `at ${flow.proxy}` : gateway ? `by ${gateway}` : verdict === 'refused' ? '' : 'direct'}</Name>,
     <span class="mono dim">{durationText(duration)}</span>,
   ];

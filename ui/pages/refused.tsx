@@ -1,7 +1,7 @@
 /** What was refused or failed, grouped; of each group why, and what would allow it. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Flow } from '../../src/flows/flow.ts';
-import { callerText } from '../lib/calls.ts';
+import { callerText, reasonText } from '../lib/calls.ts';
 import { readFilter } from '../lib/filter.ts';
 import { counted, countText, hostPortText, timeText } from '../lib/format.ts';
 import { parameter, setParameter } from '../lib/router.ts';
@@ -105,7 +105,7 @@ function useNow(isWanted: boolean): number {
 /** The one with the newest call first. */
 function groupsOf(calls: readonly Flow[]): Group[] {
   const groups = Map.groupBy(calls, (flow) =>
-    [flow.verdict, flow.protocol, hostPortText(flow.host, flow.port), callerText(flow), flow.role, flow.reason ?? ''].join(' '),
+    [flow.verdict, flow.protocol, hostPortText(flow.host, flow.port), callerText(flow), flow.role, reasonText(flow)].join(' '),
   );
   return [...groups].map(([key, members]) => ({ key, last: members[0]!, count: members.length }));
 }
@@ -117,7 +117,7 @@ function rowOf({ last, count }: Group) {
     <Verdict of={last.verdict ?? ''} />,
     <Name>{hostPortText(last.host, last.port)}</Name>,
     <Name>{callerText(last)}</Name>,
-    <Name mono={false}>{last.reason ?? last.responseCodeDetails ?? ''}</Name>,
+    <Name mono={false}>{reasonText(last)}</Name>,
   ];
 }
 

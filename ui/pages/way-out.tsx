@@ -83,15 +83,20 @@ function Selected({ node, map, ways }: { node: MapNode; map: OutwardMap; ways: O
         )}
       </p>
       {(node.layer === 'workload' || node.layer === 'sidecar') && (
-        <Reachable ways={ways.filter(({ from }) => from === node.title || namespaceOf(from) === node.title)} />
+        <Reachable
+          ways={ways.filter(({ from }) => from === node.title || namespaceOf(from) === node.title)}
+          hasGateways={map.nodes.some(({ layer }) => layer === 'gateway')}
+        />
       )}
     </section>
   );
 }
 
 /** What workloads may reach, of what is declared, and what becomes of the rest. */
-function Reachable({ ways }: { ways: Outwards['ways'] }) {
-  const of = (wanted: Outwards['ways'][number]['verdict']) => [...new Set(ways.filter(({ verdict }) => verdict === wanted).map(wayText))];
+function Reachable({ ways, hasGateways }: { ways: Outwards['ways']; hasGateways: boolean }) {
+  const of = (wanted: Outwards['ways'][number]['verdict']) => [
+    ...new Set(ways.filter(({ verdict }) => verdict === wanted).map((way) => wayText(way, hasGateways))),
+  ];
   const rest = REST[state.value?.outboundPolicy ?? ''];
   return (
     <dl class="facts">
@@ -100,7 +105,7 @@ function Reachable({ ways }: { ways: Outwards['ways'] }) {
           (verdict === 'allowed' || of(verdict).length > 0) && (
             <div key={verdict}>
               <dt>{WORDS[verdict]}</dt>
-              <dd>{of(verdict).length === 0 ? 'nothing that is declared' : <Names of={of(verdict)} />}</dd>
+              <dd>{of(verdict).length === 0 ? 'nothing that is declared' : <Lines of={of(verdict)} />}</dd>
             </div>
           ),
       )}
@@ -121,8 +126,32 @@ const REST: Readonly<Record<string, string>> = {
   ALLOW_ANY: 'allowed, but where a Sidecar says otherwise (ALLOW_ANY)',
 };
 
-function wayText({ host, port, through }: Outwards['ways'][number]): string {
-  return `${hostPortText(host, port)}${through.length > 0 ? ` by ${through.join(' and ')}` : ''}`;
+function wayText({ host, port, through, verdict }: Outwards['ways'][number], hasGateways: boolean): string {
+  const how = through.length > 0 ? ` by ${through.join(' and ')}` : hasGateways && verdict === 'allowed' ? ', past the gateway' : '';
+  return hostPortText(host, port) + how;
+}
+
+const MOST_LINES = 8;
+
+/** Each on a line of its own, of very many some behind a click. */
+function Lines({ of }: { of: readonly string[] }) {
+  const list = (lines: readonly string[]) => (
+    <ul class="mono names">
+      {lines.map((line) => (
+        <li key={line}>{line}</li>
+      ))}
+    </ul>
+  );
+  if (of.length <= MOST_LINES + 1) return list(of);
+  return (
+    <>
+      {list(of.slice(0, MOST_LINES))}
+      <details>
+        <summary>and {of.length - MOST_LINES} more</summary>
+        {list(of.slice(MOST_LINES))}
+      </details>
+    </>
+  );
 }
 
 const LEGEND = [

@@ -1,7 +1,7 @@
 /** One call, opened: what was seen of it, and the way of such a call. */
 import { useState } from 'preact/hooks';
 import type { Flow } from '../../src/flows/flow.ts';
-import { askedCall, callerText, callTo, isOwn } from '../lib/calls.ts';
+import { askedCall, callerText, callTo, isOwn, reasonText } from '../lib/calls.ts';
 import { bytesText, durationText, hostPortText, timeText } from '../lib/format.ts';
 import { Details, Verdict } from './basics.tsx';
 import { Explanation } from './explained.tsx';
@@ -34,22 +34,8 @@ export function CallDetails({ flow, close }: { flow: Flow; close: () => void }) 
 }
 
 function Facts({ flow }: { flow: Flow }) {
-  const {
-    verdict,
-    reason,
-    status,
-    time,
-    duration,
-    method,
-    path,
-    protocol,
-    proxy,
-    gateway,
-    upstream,
-    responseFlags,
-    bytesSent,
-    bytesReceived,
-  } = flow;
+  const { verdict, status, time, duration, method, path, protocol, proxy, gateway, upstream, responseFlags, bytesSent, bytesReceived } =
+    flow;
   const facts: readonly (readonly [string, string | undefined])[] = [
     ['Caller', callerText(flow)],
     ['Time', `${timeText(time)}${duration === undefined ? '' : `, took ${durationText(duration)}`}`],
@@ -64,7 +50,7 @@ function Facts({ flow }: { flow: Flow }) {
   return (
     <>
       <p>
-        <Verdict of={verdict ?? 'running'} /> {reason && <span class="reason">{reason}</span>}
+        <Verdict of={verdict ?? 'running'} /> {flow.reason && <span class="reason">{reasonText(flow)}</span>}
       </p>
       <dl class="facts">
         {facts.map(

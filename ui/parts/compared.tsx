@@ -3,6 +3,7 @@ import { signal } from '@preact/signals';
 import type { Difference } from '../../src/console/model.ts';
 import { askLong, isAborted } from '../lib/api.ts';
 import { counted } from '../lib/format.ts';
+import { state } from '../lib/store.ts';
 import { Asking, Empty, Failure, Names, Verdict } from './basics.tsx';
 
 type Comparing =
@@ -56,11 +57,16 @@ export function Compared() {
   }
 }
 
+/** As the choice of sides has it. */
+function sideText(name: string): string {
+  return name === 'what is shown' && state.value?.kind === 'up' ? 'what is in force' : name;
+}
+
 function Answer({ answer: { before, after, groups, undecided, added, removed, invalid, isCut } }: { answer: Difference }) {
   return (
     <section class="stack" aria-label="What changes">
       <p class="dim">
-        From {before} to {after}
+        From {sideText(before)} to {sideText(after)}
       </p>
       {invalid.map((line) => (
         <div key={line} class="failure">

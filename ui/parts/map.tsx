@@ -10,7 +10,7 @@ interface Props {
   readonly select: (id: string) => void;
 }
 
-const WIDTH: Readonly<Record<MapNode['layer'], number>> = { workload: 170, sidecar: 80, gateway: 214, destination: 214 };
+const WIDTH: Readonly<Record<MapNode['layer'], number>> = { workload: 170, sidecar: 80, gateway: 256, destination: 214 };
 const LAYERS: readonly MapNode['layer'][] = ['workload', 'sidecar', 'gateway', 'destination'];
 const HEIGHT = 30;
 /** How much a line is to be straight: from a workload to its sidecar first of all. */
@@ -32,10 +32,19 @@ export function OutwardDrawing({ map, selected, select }: Props) {
   // Where things are depends on what there is, not on how many calls were seen.
   const shape = JSON.stringify([map.nodes.map(({ id }) => id), map.edges.map(({ from, to }) => [from, to])]);
   const drawn = useMemo(() => placed(map), [shape]);
-  const near = new Set(map.edges.flatMap(({ from, to }) => (from === selected || to === selected ? [from, to] : [])));
+  // The whole of the ways that lead over it, from workloads to destinations.
+  const chosen = map.nodes.find(({ id }) => id === selected);
+  const isFaded = ({ ways }: MapNode | MapEdge) => chosen !== undefined && ![...ways].some((way) => chosen.ways.has(way));
   const most = Math.max(1, ...map.edges.map(({ calls }) => calls));
   return (
-    <div class="map" tabIndex={0} role="region" aria-label="Map of the ways out">
+    <div
+      class="map"
+      tabIndex={0}
+      role="region"
+      aria-label="Map of the ways out"
+      // What stands below it does not press it flat.
+      style={{ minHeight: `min(50vh, ${drawn.height + 2}px)` }}
+    >
       <svg
         width={drawn.width}
         height={drawn.height}
@@ -49,7 +58,7 @@ export function OutwardDrawing({ map, selected, select }: Props) {
             edge={edge}
             line={drawn.edges.get(`${edge.from}\n${edge.to}`)!}
             width={1.2 + (edge.calls === 0 ? 0 : 5 * (Math.log1p(edge.calls) / Math.log1p(most)))}
-            faded={selected !== '' && edge.from !== selected && edge.to !== selected}
+            faded={isFaded(edge)}
           />
         ))}
         {map.nodes.map((node) => (
@@ -58,7 +67,7 @@ export function OutwardDrawing({ map, selected, select }: Props) {
             node={node}
             at={drawn.nodes.get(node.id)!}
             selected={node.id === selected}
-            faded={selected !== '' && node.id !== selected && !near.has(node.id)}
+            faded={isFaded(node)}
             select={() => select(node.id === selected ? '' : node.id)}
           />
         ))}

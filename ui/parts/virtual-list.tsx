@@ -15,6 +15,8 @@ interface Props<T> {
   readonly opened: string | undefined;
 }
 
+/** Of the head, which stays in view, px. */
+const HEAD = 30;
 /** Rows beyond the edge, so that fast scrolling shows no gap. */
 const BEYOND = 8;
 
@@ -26,7 +28,7 @@ export function VirtualList<T>({ items, keyOf, height, label, columns, row, rowC
 
   useEffect(() => {
     const element = frame.current!;
-    const measure = () => setView({ top: Math.floor(element.scrollTop / height), rows: Math.ceil(element.clientHeight / height) });
+    const measure = () => setView({ top: Math.floor(element.scrollTop / height), rows: Math.ceil((element.clientHeight - HEAD) / height) });
     measure();
     element.addEventListener('scroll', measure, { passive: true });
     const resized = new ResizeObserver(measure);
@@ -43,7 +45,8 @@ export function VirtualList<T>({ items, keyOf, height, label, columns, row, rowC
     const element = frame.current!;
     const place = items.indexOf(item);
     if (place * height < element.scrollTop) element.scrollTop = place * height;
-    if ((place + 1) * height > element.scrollTop + element.clientHeight) element.scrollTop = (place + 1) * height - element.clientHeight;
+    const room = element.clientHeight - HEAD;
+    if ((place + 1) * height > element.scrollTop + room) element.scrollTop = (place + 1) * height - room;
     setFocused(keyOf(item));
     requestAnimationFrame(() => element.querySelector<HTMLElement>('[data-focused]')?.focus({ preventScroll: true }));
   };
@@ -63,15 +66,15 @@ export function VirtualList<T>({ items, keyOf, height, label, columns, row, rowC
   const entry = at >= first && at < first + shown.length ? at : first;
   return (
     <div class="list" role="grid" aria-label={label} aria-rowcount={items.length + 1} onKeyDown={onKey}>
-      <div class="list-head" role="row" aria-rowindex={1}>
-        {columns.map((column) => (
-          <div key={column.title} role="columnheader" class={column.class}>
-            {column.title}
-          </div>
-        ))}
-      </div>
-      <div class="list-frame" role="rowgroup" ref={frame}>
-        <div class="list-space" role="presentation" style={{ height: `${items.length * height}px` }}>
+      <div class="list-frame" role="presentation" ref={frame}>
+        <div class="list-head" role="row" aria-rowindex={1} style={{ height: `${HEAD}px` }}>
+          {columns.map((column) => (
+            <div key={column.title} role="columnheader" class={column.class}>
+              {column.title}
+            </div>
+          ))}
+        </div>
+        <div class="list-space" role="rowgroup" style={{ height: `${items.length * height}px` }}>
           {shown.map((item, i) => {
             const key = keyOf(item);
             const index = first + i;
