@@ -7,7 +7,6 @@ import type { AskedCredential } from '../../lib/contained.ts';
 import type { PlacedOrigin } from '../../lib/origin.ts';
 import type { Redacted } from '../../lib/redacted.ts';
 import type { Injected } from '../credentials.ts';
-import type { SideAnswer, SideCall } from '../ext-authz/side-call.ts';
 import type { FormatRecord } from '../format/record.ts';
 import type { Head } from '../head.ts';
 import type { HeaderMap } from '../header-map.ts';
@@ -15,6 +14,7 @@ import type { LocalReply } from '../local-reply.ts';
 import type { DynamicMetadata, JudgedConnection, OpenCall } from '../rbac/subject.ts';
 import type { ResponseFlag } from '../response-flag.ts';
 import type { CompiledRoute, ForwardAction } from '../routes/model.ts';
+import type { SideAnswer, SideCall } from '../side-call.ts';
 
 /** What a filter reads of a request. */
 export interface JudgedRequest {

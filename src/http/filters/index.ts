@@ -6,6 +6,7 @@ import { ExtAuthzSchema } from '../../xds/gen/envoy/extensions/filters/http/ext_
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { JwtAuthenticationSchema } from '../../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { LocalRateLimitSchema } from '../../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
+import { RateLimitSchema } from '../../xds/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js';
 import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import type {
@@ -25,11 +26,20 @@ import { FaultFilter } from './fault.ts';
 import type { HttpFilter } from './filter.ts';
 import { JwtAuthnFilter } from './jwt-authn.ts';
 import { LocalRateLimitFilter } from './local-rate-limit.ts';
+import { RateLimitFilter } from './rate-limit.ts';
 import { RbacFilter } from './rbac.ts';
 import { RouterFilter } from './router.ts';
 
 /** A filter from its configuration; undefined where it has nothing to do. */
-type Compile = (config: HttpFilterConfig, where: string, options: ManagerOptions) => HttpFilter | undefined;
+type Compile = (config: HttpFilterConfig, where: string, options: ManagerOptions, context: FilterContext) => HttpFilter | undefined;
+
+/** What of the proxy and of whoever compiles counts for filters. */
+export interface FilterContext {
+  /** The proxy's own cluster, as its node says. */
+  readonly serviceCluster?: string | undefined;
+  /** Told of filters that this product does not have, which are then passed over, as in simulation. */
+  readonly lacks?: (filter: string) => void;
+}
 
 const REGISTRY: ReadonlyMap<string, Compile> = new Map<string, Compile>([
   [HTTPFaultSchema.typeName, (config, where) => new FaultFilter(config.name, unpack(anyOf(config), HTTPFaultSchema, where), where)],
@@ -41,6 +51,11 @@ const REGISTRY: ReadonlyMap<string, Compile> = new Map<string, Compile>([
   [
     LocalRateLimitSchema.typeName,
     (config, where) => new LocalRateLimitFilter(config.name, unpack(anyOf(config), LocalRateLimitSchema, where), where),
+  ],
+  [
+    RateLimitSchema.typeName,
+    (config, where, _, { serviceCluster = '' }) =>
+      new RateLimitFilter(config.name, unpack(anyOf(config), RateLimitSchema, where), { where, serviceCluster }),
   ],
   [RBACSchema.typeName, (config, where) => new RbacFilter(config.name, unpack(anyOf(config), RBACSchema, where), where)],
   [CorsSchema.typeName, ({ name }) => new CorsFilter(name)],
@@ -66,15 +81,13 @@ function compileRouter(config: HttpFilterConfig, where: string, { upgrades }: Ma
   return new RouterFilter(config.name, { envoyHeaders: !suppressEnvoyHeaders }, upgrades);
 }
 
-/**
- * `lacks` is told of filters that this product does not have, which are then passed over, as in simulation. Without it throws `xds-unsupported` for such a
- * filter that is not optional; `xds-invalid` for a list that does not end with the router.
- */
+/** Without `lacks` throws `xds-unsupported` for a filter that this product does not have and that is not optional; `xds-invalid` for a list that does not end with the router. */
 export function compileFilters(
   { httpFilters, statPrefix }: HttpConnectionManager,
   options: ManagerOptions,
-  lacks?: (filter: string) => void,
+  context: FilterContext = {},
 ): readonly HttpFilter[] {
+  const { lacks } = context;
   const filters: HttpFilter[] = [];
   for (const config of httpFilters) {
     const where = `HTTP connection manager "${statPrefix}", filter "${config.name}"`;
@@ -86,7 +99,7 @@ export function compileFilters(
     if (!compile && !config.isOptional && !lacks) {
       throw new SallyportError('xds-unsupported', `${where}: ${type || withoutType(config)} is not supported`);
     }
-    const filter = compile?.(config, where, options);
+    const filter = compile?.(config, where, options, context);
     if (filter) filters.push(config.disabled ? new EnabledByRoute(filter) : filter);
   }
   if (!filters.at(-1)?.router)

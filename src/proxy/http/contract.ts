@@ -197,6 +197,8 @@ export interface HttpManagerDeps {
   readonly credentials?: CredentialSource | undefined;
   /** Whether a request may begin: false while what is to be audited can't be. */
   readonly admits?: (() => boolean) | undefined;
+  /** The proxy's own cluster, as its node says; empty without one. */
+  readonly serviceCluster?: string | undefined;
   /** Of local rate limits; without, there are none to be had. */
   readonly tokens?: { take(bucket: TokenBucket): boolean } | undefined;
   /** Takes the spans of finished requests; undefined where they are reported nowhere. */

@@ -2,7 +2,6 @@
 import { splitAuthority } from '../../http/authority.ts';
 import { judgeBinding } from '../../http/binding.ts';
 import { hideCredentials, type Injected } from '../../http/credentials.ts';
-import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
 import { strayReply } from '../../http/filters/credentials.ts';
 import type { FilterStream, RouterSettings, TokenBucket } from '../../http/filters/filter.ts';
 import type { Head } from '../../http/head.ts';
@@ -12,6 +11,7 @@ import { prepareRequest } from '../../http/prepare.ts';
 import { type DynamicMetadata, withMetadata } from '../../http/rbac/subject.ts';
 import { prepareResponse } from '../../http/response.ts';
 import type { CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
+import type { SideAnswer, SideCall } from '../../http/side-call.ts';
 import type { AskedCredential } from '../../lib/contained.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Redacted } from '../../lib/redacted.ts';

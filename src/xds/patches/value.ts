@@ -24,6 +24,7 @@ import { ExtAuthzPerRouteSchema, ExtAuthzSchema } from '../gen/envoy/extensions/
 import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { JwtAuthenticationSchema, PerRouteConfigSchema } from '../gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
+import { RateLimitPerRouteSchema, RateLimitSchema } from '../gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js';
 import { RBACPerRouteSchema, RBACSchema } from '../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
@@ -93,6 +94,8 @@ const KNOWN: readonly DescMessage[] = [
   PerRouteConfigSchema,
   ProxyProtocolSchema,
   RawBufferSchema,
+  RateLimitPerRouteSchema,
+  RateLimitSchema,
   RBACPerRouteSchema,
   RBACSchema,
   RouterSchema,
