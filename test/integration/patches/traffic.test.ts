@@ -9,7 +9,7 @@ import { findEnvoy } from '../../../scripts/fetch-envoy.ts';
 import { fromGateway, hostHere } from '../../support/egress-text.ts';
 import { freePort, PROGRAM } from '../cli/program.ts';
 import { programWorld } from '../program-world.ts';
-import { startRateLimitService } from '../rate-limit-service.ts';
+import { startRateLimitService } from '../rate-limit/service.ts';
 
 const envoy = findEnvoy();
 const MANAGER = 'envoy.filters.network.http_connection_manager';

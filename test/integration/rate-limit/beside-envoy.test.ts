@@ -3,147 +3,40 @@
  * server behind gets, and what the client sees are the same. Envoy is the one that `scripts/fetch-envoy.ts` finds (SALLYPORT_ENVOY, PATH or its cache).
  */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type { JsonObject } from '@bufbuild/protobuf';
-import { findEnvoy } from '../../scripts/fetch-envoy.ts';
-import { cluster, dataPlane, listener, typed } from './dataplane/support.ts';
-import { startEnvoy } from './envoy-process.ts';
-import { type Answer, type RateLimitService, startRateLimitService } from './rate-limit-service.ts';
+import { typed } from '../dataplane/support.ts';
+import { ask, type Both, type Config, ENVOY, engines as enginesOf, NAME, outcome, type Sent, startUpstream, TYPE } from './engines.ts';
+import { type Answer, type RateLimitService, startRateLimitService } from './service.ts';
 
-const ENVOY = findEnvoy();
-const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
-const NAME = 'envoy.filters.http.ratelimit';
-const TYPE = 'envoy.extensions.filters.http.ratelimit.v3.RateLimit';
-const H2 = {
-  typedExtensionProtocolOptions: {
-    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', {
-      explicitHttpConfig: { http2ProtocolOptions: {} },
-    }),
-  },
-};
 const OK: Answer = { overallCode: 1 };
 const OVER: Answer = { overallCode: 2 };
 
 let service: RateLimitService;
-/** What the server behind was sent, in order. */
-let got: object[] = [];
-const upstream = createServer((message, response) => {
-  got.push({ url: message.url, fields: fieldsOf(message.rawHeaders) });
-  response.setHeader('x-own', 'upstream').end('hello');
-});
+let upstream: Awaited<ReturnType<typeof startUpstream>>;
 
 before(async () => {
   service = await startRateLimitService();
-  upstream.listen(0, '127.0.0.1');
-  await once(upstream, 'listening');
+  upstream = await startUpstream();
 });
 after(() => {
   service.stop();
-  upstream.closeAllConnections();
-  upstream.close();
+  upstream.stop();
 });
 
-/** What differs from one run to the next. */
-const VARYING = new Set(['date', 'x-request-id', 'x-envoy-upstream-service-time', 'keep-alive', 'connection', 'host', 'transfer-encoding']);
-
-function fieldsOf(raw: readonly string[]): string[] {
-  return raw
-    .flatMap((name, at) => (at % 2 === 0 && !VARYING.has(name.toLowerCase()) ? [`${name.toLowerCase()}: ${raw[at + 1]}`] : []))
-    .filter((field) => !field.startsWith('x-envoy-expected-rq-timeout-ms'))
-    .sort();
-}
-
-interface Sent {
-  readonly method?: string;
-  readonly path?: string;
-  readonly headers?: Readonly<Record<string, string | string[]>>;
-  readonly body?: string;
-}
-
-async function ask(port: number, { method = 'GET', path = '/', headers = {}, body }: Sent) {
-  const made = request({ port, host: '127.0.0.1', method, path, headers, agent: false });
-  made.end(body);
-  const [response] = (await once(made, 'response')) as [IncomingMessage];
-  const parts: Buffer[] = [];
-  for await (const part of response as AsyncIterable<Buffer>) parts.push(part);
-  return { status: response.statusCode, fields: fieldsOf(response.rawHeaders), text: Buffer.concat(parts).toString() };
-}
-
-interface Config {
-  /** Over what each of these tests has. */
-  readonly filter?: JsonObject;
-  /** Of the route that takes all. */
-  readonly route?: JsonObject;
-  readonly action?: JsonObject;
-  readonly host?: JsonObject;
-  /** Before the route that takes all. */
-  readonly routes?: readonly JsonObject[];
-  readonly before?: readonly JsonObject[];
-  readonly clusters?: readonly JsonObject[];
-}
-
-const filterOf = (more: JsonObject = {}): JsonObject => ({
-  name: NAME,
-  typedConfig: typed(TYPE, {
-    domain: 'd',
-    timeout: '5s',
-    failureModeDeny: true,
-    rateLimitService: { grpcService: { envoyGrpc: { clusterName: 'limits' } }, transportApiVersion: 'V3' },
-    ...more,
-  }),
-});
-
-function listenerOf({ filter, route, action, host, routes = [], before: earlier = [] }: Config): JsonObject {
-  const responseHeadersToAdd = [{ header: { key: 'x-outcome', value: '%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%' } }];
-  const manager = typed(HCM, {
-    statPrefix: 'x',
-    httpFilters: [...earlier, filterOf(filter), { name: 'router', typedConfig: typed('envoy.extensions.filters.http.router.v3.Router') }],
-    routeConfig: {
-      name: 'rc',
-      virtualHosts: [
-        {
-          ...{ name: 'v', domains: ['*'] },
-          routes: [...routes, { match: { prefix: '/' }, route: { cluster: 'upstream', ...action }, responseHeadersToAdd, ...route }],
-          ...host,
-        },
-      ],
-    },
-  });
-  return listener('l', [{ filters: [{ name: 'hcm', typedConfig: manager }] }]);
-}
-
-type Both = readonly [envoy: number, embedded: number];
-
-/** Both engines with one configuration; resolves with their ports. */
-async function engines(t: TestContext, config: Config): Promise<Both> {
-  const all = config.clusters ?? [cluster('upstream', [(upstream.address() as AddressInfo).port]), cluster('limits', [service.port], H2)];
-  const envoy = await startEnvoy(ENVOY!, listenerOf(config), all);
-  t.after(() => envoy.stop());
-  const plane = await dataPlane(t);
-  const ack = await plane.set({ listeners: [listenerOf(config)], clusters: [...all] });
-  assert.deepEqual(ack.rejected, []);
-  return [envoy.port, plane.port('l')];
-}
+const engines = (t: TestContext, config: Omit<Config, 'ports'>, limits = service.port): Promise<Both> =>
+  enginesOf(t, { ...config, ports: { upstream: upstream.port, limits } });
 
 /** The outcome on Envoy, which has to be the embedded data plane's as well. */
 async function same([envoy, own]: Both, sent: Sent = {}) {
-  const outcome = async (port: number) => {
-    got = [];
-    service.asked.length = 0;
-    return { ...(await ask(port, sent)), asked: [...service.asked], got };
-  };
-  const expected = await outcome(envoy);
-  if (process.env.PROBE) console.log(JSON.stringify(expected));
-  assert.deepEqual(await outcome(own), expected);
+  const expected = await outcome(envoy, sent, service.asked);
+  assert.deepEqual(await outcome(own, sent, service.asked), expected);
   return expected;
 }
 
 const by = (...actions: JsonObject[]): JsonObject => ({ actions });
 const key = (descriptorValue: string): JsonObject => ({ genericKey: { descriptorValue } });
-const ONE: JsonObject = { action: { rateLimits: [by(key('one'))] } };
+const ONE = { action: { rateLimits: [by(key('one'))] } };
 const GRPC: Sent = { headers: { 'content-type': 'application/grpc' } };
 
 const atPath = (name: string): JsonObject => ({ key: 'm', path: [{ key: name }] });
@@ -336,9 +229,8 @@ describe('global rate limits beside Envoy', { skip: ENVOY ? false : 'there is no
     });
 
   test('without a service', async (t) => {
-    const clusters = [cluster('upstream', [(upstream.address() as AddressInfo).port]), cluster('limits', [1], H2)];
-    assert.equal((await same(await engines(t, { ...ONE, clusters }))).status, 500);
-    assert.equal((await same(await engines(t, { ...ONE, clusters, filter: { failureModeDeny: false } }))).status, 200);
+    assert.equal((await same(await engines(t, ONE, 1))).status, 500);
+    assert.equal((await same(await engines(t, { ...ONE, filter: { failureModeDeny: false } }, 1))).status, 200);
   });
 
   // Envoy takes this for yes.
@@ -358,8 +250,7 @@ describe('global rate limits beside Envoy', { skip: ENVOY ? false : 'there is no
     ];
     for (const overallCode of [1, 2]) {
       service.answers = () => ({ overallCode, requestHeadersToAdd: wrong, responseHeadersToAdd: wrong });
-      got = [];
-      const { status: answered, fields } = await ask(own, { method: 'POST', body: 'a body' });
+      const { status: answered, fields, got } = await outcome(own, { method: 'POST', body: 'a body' }, service.asked);
       assert.equal(answered, overallCode === 1 ? 200 : 429);
       assert.deepEqual(
         fields.filter((field) => /forged|content-length: 1$/.test(field)),

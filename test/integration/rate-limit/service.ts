@@ -5,7 +5,7 @@ import {
   type RateLimitRequest,
   RateLimitRequestSchema,
   RateLimitResponseSchema,
-} from '../../src/xds/gen/envoy/service/ratelimit/v3/rls_pb.js';
+} from '../../../src/xds/gen/envoy/service/ratelimit/v3/rls_pb.js';
 
 export type Answer = MessageInitShape<typeof RateLimitResponseSchema>;
 
