@@ -107,13 +107,21 @@ export interface RouterSettings {
   readonly envoyHeaders: boolean;
 }
 
-/** Fills all the time, up to `most`; each request takes one. Who takes from it keeps what is left (`FilterStream.takeToken`). */
+/** Fills all the time, up to `most`; each request takes one. Who takes from it keeps what is left (`Tokens`). */
 export interface TokenBucket {
   /** The same for the same limit at the same place, in every thread. */
   readonly key: bigint;
   readonly most: number;
   /** Milliseconds for one token. */
   readonly perToken: number;
+}
+
+/** Buckets that all threads of the proxy share. */
+export interface Tokens {
+  /** Takes so many tokens, one unless said; false where there are not so many. */
+  take(bucket: TokenBucket, wanted?: number): boolean;
+  /** Gives up a bucket: if it is asked again, it is full. */
+  fill(bucket: TokenBucket): void;
 }
 
 /** What a running filter may do with a request. The data plane's exchange implements it. */
@@ -144,8 +152,8 @@ export interface FilterStream extends JudgedRequest {
   credential(credential: AskedCredential, host: string, done: (value: Redacted | undefined) => void): void;
   /** Written into the request as it goes out, where it goes to their host by verified TLS or stays near. */
   injected: readonly Injected[] | undefined;
-  /** Takes a token from a bucket that all threads of the proxy share; false where there is none. */
-  takeToken(bucket: TokenBucket): boolean;
+  /** The buckets of the proxy; undefined where there are no tokens to be had. */
+  readonly tokens: Tokens | undefined;
   /** Chooses the route again, as the request is by now. */
   reroute(): void;
   /** After `stop`: goes on with the next filter. */

@@ -50,7 +50,8 @@ const REGISTRY: ReadonlyMap<string, Compile> = new Map<string, Compile>([
   [ExtAuthzSchema.typeName, (config, where) => new ExtAuthzFilter(config.name, unpack(anyOf(config), ExtAuthzSchema, where), where)],
   [
     LocalRateLimitSchema.typeName,
-    (config, where) => new LocalRateLimitFilter(config.name, unpack(anyOf(config), LocalRateLimitSchema, where), where),
+    (config, where, _, { serviceCluster = '' }) =>
+      new LocalRateLimitFilter(config.name, unpack(anyOf(config), LocalRateLimitSchema, where), { where, serviceCluster }),
   ],
   [
     RateLimitSchema.typeName,

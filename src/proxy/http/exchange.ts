@@ -3,7 +3,7 @@ import { splitAuthority } from '../../http/authority.ts';
 import { judgeBinding } from '../../http/binding.ts';
 import { hideCredentials, type Injected } from '../../http/credentials.ts';
 import { strayReply } from '../../http/filters/credentials.ts';
-import type { FilterStream, RouterSettings, TokenBucket } from '../../http/filters/filter.ts';
+import type { FilterStream, RouterSettings, Tokens } from '../../http/filters/filter.ts';
 import type { Head } from '../../http/head.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
 import { type LocalReply, localReply, replyHeaders } from '../../http/local-reply.ts';
@@ -137,8 +137,8 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     return this.core.deps.random();
   }
 
-  takeToken(bucket: TokenBucket): boolean {
-    return this.core.deps.tokens?.take(bucket) ?? false;
+  get tokens(): Tokens | undefined {
+    return this.core.deps.tokens;
   }
 
   onResponse(mark: (headers: HeaderMap) => void): void {

@@ -76,7 +76,8 @@ export interface Config {
   readonly host?: JsonObject;
   /** Before the route that takes all. */
   readonly routes?: readonly JsonObject[];
-  readonly before?: readonly JsonObject[];
+  /** In place of the filter of these tests. */
+  readonly filters?: readonly JsonObject[];
 }
 
 const filterOf = (more: JsonObject = {}): JsonObject => ({
@@ -90,11 +91,14 @@ const filterOf = (more: JsonObject = {}): JsonObject => ({
   }),
 });
 
-function listenerOf({ filter, route, action, host, routes = [], before: earlier = [] }: Config): JsonObject {
+function listenerOf({ filter, route, action, host, routes = [], filters }: Config): JsonObject {
   const responseHeadersToAdd = [{ header: { key: 'x-outcome', value: '%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%' } }];
   const manager = typed(HCM, {
     statPrefix: 'x',
-    httpFilters: [...earlier, filterOf(filter), { name: 'router', typedConfig: typed('envoy.extensions.filters.http.router.v3.Router') }],
+    httpFilters: [
+      ...(filters ?? [filterOf(filter)]),
+      { name: 'router', typedConfig: typed('envoy.extensions.filters.http.router.v3.Router') },
+    ],
     routeConfig: {
       name: 'rc',
       virtualHosts: [
