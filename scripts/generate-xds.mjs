@@ -47,6 +47,7 @@ const RATE_LIMIT = 'envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto'
 const LOCAL_RATE_LIMIT = 'envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.proto';
 const DESCRIPTORS = 'envoy/extensions/common/ratelimit/v3/ratelimit.proto';
 const RATE_LIMIT_SERVICE = 'envoy/service/ratelimit/v3/rls.proto';
+const COMPRESSOR = 'envoy/extensions/filters/http/compressor/v3/compressor.proto';
 const ROUTES_IMPORT = 'import "envoy/config/route/v3/route_components.proto";';
 const WRAPPERS_IMPORT = 'import "google/protobuf/wrappers.proto";';
 
@@ -128,6 +129,21 @@ const NEWER = [
   [DESCRIPTORS, /uint32 requests_per_unit = 1;/, '$&\n    google.protobuf.UInt32Value unit_multiplier = 3;'],
   [DESCRIPTORS, /RateLimitOverride limit = 2;/, '$&\n  google.protobuf.UInt64Value hits_addend = 3;\n  bool is_negative_hits = 4;'],
   [DESCRIPTORS, /message LocalRateLimitDescriptor \{/, '$&\n  bool shadow_mode = 3;'],
+  [COMPRESSOR, /import "envoy\/config\/core\/v3\/extension.proto";/, '$&\nimport "envoy/type/matcher/v3/string.proto";'],
+  [COMPRESSOR, /repeated string content_type = 3;/, '$&\n    repeated type.matcher.v3.StringMatcher content_type_matcher = 4;'],
+  [
+    COMPRESSOR,
+    /bool remove_accept_encoding_header = 3;/,
+    `$&
+    bool weaken_etag_on_compress = 6;
+    repeated uint32 uncompressible_response_codes = 4;
+    bool status_header_enabled = 5;`,
+  ],
+  [
+    COMPRESSOR,
+    /ResponseDirectionOverrides response_direction_config = 1;/,
+    '$&\n  config.core.v3.TypedExtensionConfig compressor_library = 2;',
+  ],
   [RATE_LIMIT_SERVICE, /YEAR = 6;/, '$&\n      WEEK = 7;'],
   [RATE_LIMIT_SERVICE, /string name = 3;/, '$&\n    google.protobuf.UInt32Value unit_multiplier = 4;'],
   [RATE_LIMIT_SERVICE, /import "google\/protobuf\/timestamp.proto";/, `$&\n${WRAPPERS_IMPORT}`],
@@ -236,7 +252,7 @@ const own = readdirSync(join(root, 'proto'), { recursive: true })
   .filter((name) => name.endsWith('.proto'))
   .sort();
 /** Grows when this script writes something else from the same input. */
-const FORM = 8;
+const FORM = 9;
 const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${own.map((name) => readFileSync(join(root, 'proto', name), 'utf8')).join('')}`;
 if (existsSync(stamp) && statSync(stamp).isFile() && readFileSync(stamp, 'utf8') === wanted && !process.argv.includes('--force'))
   process.exit(0);

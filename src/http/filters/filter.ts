@@ -6,6 +6,7 @@
 import type { AskedCredential } from '../../lib/contained.ts';
 import type { PlacedOrigin } from '../../lib/origin.ts';
 import type { Redacted } from '../../lib/redacted.ts';
+import type { BodyEncoding } from '../compression/encoding.ts';
 import type { Injected } from '../credentials.ts';
 import type { FormatRecord } from '../format/record.ts';
 import type { Head } from '../head.ts';
@@ -116,6 +117,12 @@ export interface TokenBucket {
   readonly perToken: number;
 }
 
+/**
+ * Changes the head of a response, and may say how its body is encoded from here on. `end`: there is no body, or what follows is none.
+ * Filters that come later have had it before.
+ */
+export type ResponseMark = (headers: HeaderMap, status: number, end: boolean) => BodyEncoding | undefined | void;
+
 /** Buckets that all threads of the proxy share. */
 export interface Tokens {
   /** Takes so many tokens, one unless said; false where there are not so many. */
@@ -133,7 +140,7 @@ export interface FilterStream extends JudgedRequest {
   note(metadata: DynamicMetadata): void;
   reply(reply: LocalReply): void;
   /** Has the head of the response changed on its way to the client, that of a local reply included. */
-  onResponse(mark: (headers: HeaderMap) => void): void;
+  onResponse(mark: ResponseMark): void;
   /** Waits; `done` is called once, with `over` where the request ended before the time was up. */
   hold(ms: number, done: (over: boolean) => void): void;
   /** What is logged of the request; header formats read it. */

@@ -1,6 +1,7 @@
 /** The HTTP filters of a connection manager, by the types that xDS knows them by: the only place that tells filters apart. */
 import { EmptySchema, StructSchema } from '@bufbuild/protobuf/wkt';
 import { SallyportError } from '../../lib/errors.ts';
+import { CompressorSchema } from '../../xds/gen/envoy/extensions/filters/http/compressor/v3/compressor_pb.js';
 import { CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { ExtAuthzSchema } from '../../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
@@ -18,6 +19,7 @@ import { CREDENTIALS_FILTER } from '../../xds/names.ts';
 import { OBSERVING_FILTERS } from '../../xds/observing.ts';
 import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import type { ManagerOptions } from '../options.ts';
+import { CompressorFilter } from './compressor.ts';
 import { CorsFilter } from './cors.ts';
 import { CredentialsFilter } from './credentials.ts';
 import { EnabledByRoute } from './enabled-by-route.ts';
@@ -59,6 +61,10 @@ const REGISTRY: ReadonlyMap<string, Compile> = new Map<string, Compile>([
       new RateLimitFilter(config.name, unpack(anyOf(config), RateLimitSchema, where), { where, serviceCluster }),
   ],
   [RBACSchema.typeName, (config, where) => new RbacFilter(config.name, unpack(anyOf(config), RBACSchema, where), where)],
+  [
+    CompressorSchema.typeName,
+    (config, where, options) => new CompressorFilter(config.name, unpack(anyOf(config), CompressorSchema, where), where, options),
+  ],
   [CorsSchema.typeName, ({ name }) => new CorsFilter(name)],
   [EmptySchema.typeName, ({ name }, where) => ownFilter(name, where)],
   [StructSchema.typeName, ({ name }, where) => ownFilter(name, where)],

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { findEnvoy } from '../../../scripts/fetch-envoy.ts';
 import { fromGateway, hostHere } from '../../support/egress-text.ts';
 import { freePort, PROGRAM } from '../cli/program.ts';
@@ -140,6 +141,16 @@ ${beforeRouter('GATEWAY')}        name: envoy.filters.http.ratelimit
       value: { route: { include_vh_rate_limits: true, rate_limits: [{ actions: [{ generic_key: { descriptor_value: all } }] }] } }
 `;
 
+const COMPRESSOR = `
+${beforeRouter('GATEWAY')}        name: envoy.filters.http.compressor
+        typed_config:
+          '@type': ${TYPES}.http.compressor.v3.Compressor
+          response_direction_config: { common_config: { min_content_length: 10, content_type: [application/json] }, remove_accept_encoding_header: true }
+          compressor_library:
+            name: text_optimized
+            typed_config: { '@type': type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip, memory_level: 3, window_bits: 10 }
+`;
+
 const LUA = `
 ${beforeRouter('ANY')}        name: envoy.filters.http.lua
         typed_config:
@@ -158,7 +169,7 @@ async function world(t: TestContext, engine: readonly string[], patches: (port: 
   const { folder, upstream, run } = await programWorld(t, 'patches', (incoming, response) => {
     // Nobody waits for it.
     if (incoming.url === '/slow') return;
-    response.end(JSON.stringify(incoming.headers));
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(incoming.headers));
   });
   const [port, admin, proxy, file] = [await freePort(), await freePort(), await freePort(), join(folder, 'mesh.yaml')];
   writeFileSync(file, files(upstream, port, patches(port)));
@@ -178,7 +189,7 @@ async function world(t: TestContext, engine: readonly string[], patches: (port: 
     new Promise<Answered>((resolve, reject) => {
       const sent = request({ ...at, path, agent: false, headers: { host: 'www.example.com', ...headers } }, (response) => {
         let body = '';
-        response.setEncoding('utf8').on('data', (text) => {
+        response.setEncoding('latin1').on('data', (text) => {
           body += text;
         });
         response.on('end', () =>
@@ -244,6 +255,18 @@ for (const [name, engine, skip] of ENGINES) {
     assert.match(explain('/'), /a limit answers 429 beyond 3 requests, and one more each 60s/);
   });
 }
+
+for (const [name, engine, skip] of ENGINES)
+  test(`compressed responses (${name})`, { skip }, async (t) => {
+    const { up, call, explain } = await world(t, engine, () => COMPRESSOR);
+    await up.says(/: ready/);
+    const { headers, body } = await call('/', { 'accept-encoding': 'gzip' });
+    assert.equal(headers['content-encoding'], 'gzip');
+    assert.equal(headers.vary, 'Accept-Encoding');
+    assert.equal(JSON.parse(gunzipSync(Buffer.from(body, 'latin1')).toString())['accept-encoding'], undefined);
+    assert.equal((await call('/')).headers['content-encoding'], undefined);
+    assert.doesNotMatch(explain('/'), /not simulated/);
+  });
 
 for (const [name, engine, skip] of ENGINES)
   test(`a global rate limit (${name})`, { skip }, async (t) => {
