@@ -121,7 +121,9 @@ export interface TokenBucket {
  * Changes the head of a response, and may say how its body is encoded from here on. `end`: there is no body, or what follows is none.
  * Filters that come later have had it before.
  */
-export type ResponseMark = (headers: HeaderMap, status: number, end: boolean) => BodyEncoding | undefined | void;
+export type ResponseMark =
+  | ((headers: HeaderMap) => void)
+  | ((headers: HeaderMap, status: number, end: boolean) => BodyEncoding | undefined);
 
 /** Buckets that all threads of the proxy share. */
 export interface Tokens {

@@ -150,7 +150,7 @@ export class RateLimitFilter implements HttpFilter {
     const { head } = stream;
     for (const [name, value] of verdict.onRequest) head.headers.append(name, value);
     if (verdict.onRequest.length > 0) head.edited = true;
-    if (fields.length > 0) stream.onResponse((headers) => addTo(headers, fields));
+    if (fields.length > 0) stream.onResponse((headers: HeaderMap) => addTo(headers, fields));
     stream.proceed();
   }
 
