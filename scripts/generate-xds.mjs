@@ -42,16 +42,119 @@ function overlayValidate(file) {
   writeFileSync(file, patched);
 }
 
-/** What Envoy has had since: the file, the field after which it stands, and the field. */
-const NEWER = [['envoy/type/tracing/v3/custom_tag.proto', /Metadata metadata = 5;/, 'string value = 6;']];
+const ROUTES = 'envoy/config/route/v3/route_components.proto';
+const RATE_LIMIT = 'envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto';
+const LOCAL_RATE_LIMIT = 'envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.proto';
+const DESCRIPTORS = 'envoy/extensions/common/ratelimit/v3/ratelimit.proto';
+const RATE_LIMIT_SERVICE = 'envoy/service/ratelimit/v3/rls.proto';
+const COMPRESSOR = 'envoy/extensions/filters/http/compressor/v3/compressor.proto';
+const ROUTES_IMPORT = 'import "envoy/config/route/v3/route_components.proto";';
+const WRAPPERS_IMPORT = 'import "google/protobuf/wrappers.proto";';
+
+/** What Envoy has had since: the file, what stands there, and what stands there by now (`$&`: what stood there, and more). */
+const NEWER = [
+  ['envoy/type/tracing/v3/custom_tag.proto', /Metadata metadata = 5;/, '$&\n    string value = 6;'],
+  [
+    ROUTES,
+    /message RateLimit \{[\s\S]*?Override limit = 4;/,
+    `$&
+  message HitsAddend {
+    google.protobuf.UInt64Value number = 1;
+    string format = 2;
+    bool is_negative_hits = 3;
+  }
+  enum XRateLimitOption {
+    UNSPECIFIED = 0;
+    OFF = 1;
+    DRAFT_VERSION_03 = 2;
+  }
+  HitsAddend hits_addend = 5;
+  bool apply_on_stream_done = 6;
+  XRateLimitOption x_ratelimit_option = 7;`,
+  ],
+  [ROUTES, /QueryParameterValueMatch query_parameter_value_match = 11;/, '$&\n      QueryParameters query_parameters = 12;'],
+  [
+    ROUTES,
+    /message QueryParameterValueMatch \{/,
+    `message QueryParameters {
+      string query_parameter_name = 1;
+      string descriptor_key = 2;
+      bool skip_if_absent = 3;
+    }
+
+    $&
+      string default_value = 5;`,
+  ],
+  [ROUTES, /message GenericKey \{/, '$&\n      string default_value = 3;'],
+  [ROUTES, /message HeaderValueMatch \{/, '$&\n      string default_value = 5;'],
+  [
+    ROUTES,
+    /(message RateLimit \{[\s\S]*?)(DynamicMetadata dynamic_metadata = 1;)/,
+    `$1$2
+      RateLimitOverride rate_limit = 2;`,
+  ],
+  [
+    ROUTES,
+    /message Override \{/,
+    `$&
+    message RateLimitOverride {
+      uint32 requests_per_unit = 1;
+      type.v3.RateLimitUnit unit = 2;
+    }`,
+  ],
+  [ROUTES, /import "envoy\/type\/v3\/range.proto";/, '$&\nimport "envoy/type/v3/ratelimit_unit.proto";'],
+  ['envoy/type/v3/ratelimit_unit.proto', /YEAR = 6;/, '$&\n  WEEK = 7;'],
+  [
+    RATE_LIMIT,
+    /string stat_prefix = 13;/,
+    `$&
+  config.core.v3.RuntimeFractionalPercent filter_enabled = 14;
+  config.core.v3.RuntimeFractionalPercent filter_enforced = 15;
+  config.core.v3.RuntimeFractionalPercent failure_mode_deny_percent = 16;
+  repeated config.route.v3.RateLimit rate_limits = 17;
+  string metadata_namespace = 18;
+  bool enable_retry_after_header = 19;`,
+  ],
+  [RATE_LIMIT, /repeated RateLimitConfig rate_limits = 3;/, 'repeated config.route.v3.RateLimit rate_limits = 3;'],
+  [
+    LOCAL_RATE_LIMIT,
+    /bool rate_limited_as_resource_exhausted = 15;/,
+    `$&
+  repeated config.route.v3.RateLimit rate_limits = 17;
+  google.protobuf.UInt32Value max_dynamic_descriptors = 18;
+  bool enable_retry_after_header = 19;`,
+  ],
+  [LOCAL_RATE_LIMIT, /import "envoy\/config\/core\/v3\/base.proto";/, `$&\n${ROUTES_IMPORT}`],
+  [DESCRIPTORS, /import "envoy\/type\/v3\/token_bucket.proto";/, `$&\n${WRAPPERS_IMPORT}`],
+  [DESCRIPTORS, /uint32 requests_per_unit = 1;/, '$&\n    google.protobuf.UInt32Value unit_multiplier = 3;'],
+  [DESCRIPTORS, /RateLimitOverride limit = 2;/, '$&\n  google.protobuf.UInt64Value hits_addend = 3;\n  bool is_negative_hits = 4;'],
+  [DESCRIPTORS, /message LocalRateLimitDescriptor \{/, '$&\n  bool shadow_mode = 3;'],
+  [COMPRESSOR, /import "envoy\/config\/core\/v3\/extension.proto";/, '$&\nimport "envoy/type/matcher/v3/string.proto";'],
+  [COMPRESSOR, /repeated string content_type = 3;/, '$&\n    repeated type.matcher.v3.StringMatcher content_type_matcher = 4;'],
+  [
+    COMPRESSOR,
+    /bool remove_accept_encoding_header = 3;/,
+    `$&
+    bool weaken_etag_on_compress = 6;
+    repeated uint32 uncompressible_response_codes = 4;
+    bool status_header_enabled = 5;`,
+  ],
+  [
+    COMPRESSOR,
+    /ResponseDirectionOverrides response_direction_config = 1;/,
+    '$&\n  config.core.v3.TypedExtensionConfig compressor_library = 2;',
+  ],
+  [RATE_LIMIT_SERVICE, /YEAR = 6;/, '$&\n      WEEK = 7;'],
+  [RATE_LIMIT_SERVICE, /string name = 3;/, '$&\n    google.protobuf.UInt32Value unit_multiplier = 4;'],
+  [RATE_LIMIT_SERVICE, /import "google\/protobuf\/timestamp.proto";/, `$&\n${WRAPPERS_IMPORT}`],
+];
 
 function overlayNewer() {
-  for (const [name, before, field] of NEWER) {
+  for (const [name, before, after] of NEWER) {
     const file = join(work, name);
     const text = readFileSync(file, 'utf8');
-    if (text.includes(field)) continue;
-    if (!before.test(text)) throw new Error(`${name}: there is no ${before} after which ${field} could stand`);
-    writeFileSync(file, text.replace(before, `$&\n    ${field}`));
+    if (!before.test(text)) throw new Error(`${name}: there is no ${before}`);
+    writeFileSync(file, text.replace(before, after));
   }
 }
 
@@ -149,7 +252,7 @@ const own = readdirSync(join(root, 'proto'), { recursive: true })
   .filter((name) => name.endsWith('.proto'))
   .sort();
 /** Grows when this script writes something else from the same input. */
-const FORM = 7;
+const FORM = 9;
 const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${own.map((name) => readFileSync(join(root, 'proto', name), 'utf8')).join('')}`;
 if (existsSync(stamp) && statSync(stamp).isFile() && readFileSync(stamp, 'utf8') === wanted && !process.argv.includes('--force'))
   process.exit(0);

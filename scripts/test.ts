@@ -1,6 +1,6 @@
 /**
  * `npm test` runs the tests of the parts and of the whole program; `npm run test:deep` those that make thousands of calls or need a lab, which CI runs too:
- * both engines beside each other on hostile bytes, forty ways round the sandbox, generated ways out, one policy's verdicts by every way, real work inside of it, the call table on loopback and from pods, every mistake of one step, generated configurations, a real browser, a real API server, Istio's control plane, its code for patches and for whole meshes, gRPC clients without a proxy, pods on a real node.
+ * both engines beside each other on hostile bytes, forty ways round the sandbox, generated ways out, one policy's verdicts by every way, real work inside of it, the call table on loopback and from pods, every mistake of one step, generated configurations, a real browser, a real API server, Istio's control plane, its code for patches and for whole meshes, a real rate limit service, gRPC clients without a proxy, pods on a real node.
  *
  * Tests of pure folders share one process, as most of the time of a test file of its own goes into loading; the others have one each.
  */
@@ -19,6 +19,7 @@ const DEEP = [
   'test/golden/incremental.test.ts',
   'test/integration/{agent,package,pilot-agent,proxyless,review}.test.ts',
   'test/integration/patches/istio.test.ts',
+  'test/integration/rate-limit/real.test.ts',
   'test/integration/run/**/*.test.ts',
   'test/kube/**/*.test.ts',
   'test/mistakes/**/*.test.ts',

@@ -14,6 +14,7 @@ export type ResponseFlag =
   | 'NR'
   | 'OM'
   | 'RL'
+  | 'RLSE'
   | 'SI'
   | 'UAEX'
   | 'UC'

@@ -54,7 +54,7 @@ export interface Observation {
   readonly refused: number;
 }
 
-const REFUSED = /\b(?:NR|NC|RBAC|UAEX|RL|DPE|FI)\b/;
+const REFUSED = /\b(?:NR|NC|RBAC|UAEX|RL|RLSE|DPE|FI)\b/;
 /** Ports at which the sidecar takes calls that it was not redirected. */
 const OWN_PORTS = new Set([15_001, 15_006, 15_080]);
 const MOST_ADDRESSES = 16;

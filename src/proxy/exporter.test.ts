@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SideAnswer } from '../http/ext-authz/side-call.ts';
+import type { SideAnswer } from '../http/side-call.ts';
 import { Exporter } from './exporter.ts';
 
 interface Item {

@@ -1,5 +1,5 @@
 /** Sends what is noted of traffic (spans, entries of access logs) to a service, in batches. What it does not take in time is dropped, and counted: traffic never waits for it. */
-import type { SideAnswer, SideCall } from '../http/ext-authz/side-call.ts';
+import type { SideAnswer, SideCall } from '../http/side-call.ts';
 import type { Counter } from './stats/registry.ts';
 
 export interface ExporterOptions<Item> {

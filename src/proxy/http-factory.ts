@@ -64,6 +64,7 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
         logger: { warn: (message) => deps.log('warn', message) },
         credentials,
         admits: deps.admits,
+        serviceCluster: deps.sinks.serviceCluster,
         tokens: deps.tokens,
         tracer: (options) => tracers.tracer(options, context.direction),
       });

@@ -56,6 +56,11 @@ export class Sinks {
     this.#context = { hostname: hostname(), environment: options.environment, files: this.files, random: randomInteger, services };
   }
 
+  /** The proxy's own cluster, as its node says; empty without one. */
+  get serviceCluster(): string {
+    return this.#options.node?.cluster ?? '';
+  }
+
   /** For access loggers that send by gRPC. */
   async loadServices(ask: LogServicesOptions['ask']): Promise<void> {
     const { LogServices } = await import('./access-log/services.ts');

@@ -4,7 +4,7 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { type Authority, splitAuthority } from '../http/authority.ts';
 import { cidrContains, isAnyAddress, parseIp, parseRange } from '../lib/ip.ts';
 import { isUsable, PANIC_PERCENT } from '../xds/endpoint-health.ts';
-import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { type Cluster, Cluster_ClusterProtocolSelection, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { EnvoyInternalAddress } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { TransportSocket } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { LbEndpoint } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
@@ -203,7 +203,11 @@ export function throughTransport(
 /** The version in which a cluster is spoken to, for a request that came in `version`. */
 export function upstreamVersion(proxy: SimulatedProxy, cluster: Cluster, version: HttpRequest['version']): HttpRequest['version'] {
   const options = cluster.typedExtensionProtocolOptions[HttpProtocolOptionsSchema.typeName];
-  const chosen = options && proxy.unpack(options, HttpProtocolOptionsSchema, `cluster "${cluster.name}"`).upstreamProtocolOptions;
+  if (!options) {
+    const asDownstream = cluster.protocolSelection === Cluster_ClusterProtocolSelection.USE_DOWNSTREAM_PROTOCOL;
+    return asDownstream ? (version === '2' ? '2' : '1.1') : cluster.http2ProtocolOptions ? '2' : '1.1';
+  }
+  const chosen = proxy.unpack(options, HttpProtocolOptionsSchema, `cluster "${cluster.name}"`).upstreamProtocolOptions;
   if (chosen?.case === 'explicitHttpConfig') return chosen.value.protocolConfig.case === 'http2ProtocolOptions' ? '2' : '1.1';
   return chosen?.case && version === '2' ? '2' : '1.1';
 }

@@ -20,7 +20,7 @@ export function compileManager(config: HttpConnectionManager): Manager | Error {
   try {
     const options = readOptions(config);
     const unsimulated: string[] = [];
-    const filters = compileFilters(config, options, (filter) => unsimulated.push(filter));
+    const filters = compileFilters(config, options, { lacks: (filter) => unsimulated.push(filter) });
     return { options, filters, unsimulated };
   } catch (error) {
     return error instanceof Error ? error : new Error(messageOf(error));

@@ -21,13 +21,18 @@ import { file_envoy_extensions_access_loggers_stream_v3_stream } from './gen/env
 import { file_envoy_extensions_bootstrap_internal_listener_v3_internal_listener } from './gen/envoy/extensions/bootstrap/internal_listener/v3/internal_listener_pb.js';
 import { file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster } from './gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
 import { file_envoy_extensions_common_dynamic_forward_proxy_v3_dns_cache } from './gen/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.js';
+import { file_envoy_extensions_compression_brotli_compressor_v3_brotli } from './gen/envoy/extensions/compression/brotli/compressor/v3/brotli_pb.js';
+import { file_envoy_extensions_compression_gzip_compressor_v3_gzip } from './gen/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.js';
+import { file_envoy_extensions_compression_zstd_compressor_v3_zstd } from './gen/envoy/extensions/compression/zstd/compressor/v3/zstd_pb.js';
 import { file_envoy_extensions_filters_common_fault_v3_fault } from './gen/envoy/extensions/filters/common/fault/v3/fault_pb.js';
+import { file_envoy_extensions_filters_http_compressor_v3_compressor } from './gen/envoy/extensions/filters/http/compressor/v3/compressor_pb.js';
 import { file_envoy_extensions_filters_http_cors_v3_cors } from './gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy } from './gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js';
 import { file_envoy_extensions_filters_http_ext_authz_v3_ext_authz } from './gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { file_envoy_extensions_filters_http_fault_v3_fault } from './gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { file_envoy_extensions_filters_http_jwt_authn_v3_config } from './gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit } from './gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
+import { file_envoy_extensions_filters_http_ratelimit_v3_rate_limit } from './gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js';
 import { file_envoy_extensions_filters_http_rbac_v3_rbac } from './gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { file_envoy_extensions_filters_http_router_v3_router } from './gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state } from './gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js';
@@ -84,13 +89,18 @@ const ROOTS: readonly DescFile[] = [
   file_envoy_extensions_bootstrap_internal_listener_v3_internal_listener,
   file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster,
   file_envoy_extensions_common_dynamic_forward_proxy_v3_dns_cache,
+  file_envoy_extensions_compression_brotli_compressor_v3_brotli,
+  file_envoy_extensions_compression_gzip_compressor_v3_gzip,
+  file_envoy_extensions_compression_zstd_compressor_v3_zstd,
   file_envoy_extensions_filters_common_fault_v3_fault,
+  file_envoy_extensions_filters_http_compressor_v3_compressor,
   file_envoy_extensions_filters_http_cors_v3_cors,
   file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy,
   file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,
   file_envoy_extensions_filters_http_fault_v3_fault,
   file_envoy_extensions_filters_http_jwt_authn_v3_config,
   file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit,
+  file_envoy_extensions_filters_http_ratelimit_v3_rate_limit,
   file_envoy_extensions_filters_http_rbac_v3_rbac,
   file_envoy_extensions_filters_http_router_v3_router,
   file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state,

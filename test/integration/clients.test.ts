@@ -1,14 +1,14 @@
 /** Real client programs through `sallyport up`: application, sidecar, egress gateway, server. */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { freePort } from '../../src/lib/free-port.ts';
+import { test } from 'node:test';
 import { makeCertificate, startServer } from './outside.ts';
+import { startRedis } from './redis.ts';
 import { findTool, needs } from './tools.ts';
 import { run, World } from './world.ts';
 
@@ -143,24 +143,6 @@ test('redis-cli and redis-server through the gateway; a refused connection is cl
   const [received] = await Promise.all([bytesUntilClose(socket), once(socket, 'connect')]);
   assert.equal(received, '');
 });
-
-async function startRedis(t: TestContext): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-redis-'));
-  const port = await freePort();
-  const child = spawn(findTool('redis-server')!, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder]);
-  t.after(async () => {
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-    rmSync(folder, { recursive: true });
-  });
-  let output = '';
-  for await (const text of child.stdout.setEncoding('utf8')) {
-    output += text;
-    if (output.includes('Ready to accept connections')) break;
-  }
-  child.stdout.resume();
-  return port;
-}
 
 async function bytesUntilClose(socket: ReturnType<typeof connect>): Promise<string> {
   let text = '';

@@ -22,6 +22,7 @@ const FIELDS: readonly (readonly [ResponseFlag, Field])[] = [
   ['DI', 'delayInjected'],
   ['FI', 'faultInjected'],
   ['RL', 'rateLimited'],
+  ['RLSE', 'rateLimitServiceError'],
   ['DC', 'downstreamConnectionTermination'],
   ['URX', 'upstreamRetryLimitExceeded'],
   ['SI', 'streamIdleTimeout'],

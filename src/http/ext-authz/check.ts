@@ -6,7 +6,7 @@ import type { Head } from '../head.ts';
 import type { HeaderMap } from '../header-map.ts';
 import { mayBeSet } from '../outgoing-problem.ts';
 import type { JudgedConnection } from '../rbac/subject.ts';
-import type { SideAnswer, SideCall } from './side-call.ts';
+import type { SideAnswer, SideCall } from '../side-call.ts';
 
 /** What is checked. */
 export interface CheckedRequest {

@@ -1,9 +1,7 @@
 /** Asks an authorizer over gRPC (`envoy.service.auth.v3.Authorization/Check`). */
 
-import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { SallyportError } from '../../lib/errors.ts';
-import { MessageReader, prefixOf } from '../../lib/grpc/messages.ts';
 import type { AddressSchema } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { GrpcService } from '../../xds/gen/envoy/config/core/v3/grpc_service_pb.js';
@@ -18,18 +16,15 @@ import {
   CheckResponseSchema,
   type OkHttpResponse,
 } from '../../xds/gen/envoy/service/auth/v3/external_auth_pb.js';
-import { durationMs } from '../../xds/match/duration.ts';
-import { unsupported } from '../../xds/unpack.ts';
 import type { Certificate, SocketEnd } from '../connection.ts';
+import { compileGrpcCall, type GrpcCall } from '../grpc-call.ts';
 import type { Head } from '../head.ts';
 import { HeaderMap } from '../header-map.ts';
 import { fieldBytes, isField, mayBeSet } from '../outgoing-problem.ts';
 import type { JudgedConnection } from '../rbac/subject.ts';
+import type { SideAnswer } from '../side-call.ts';
 import { CHECK_ERROR, type CheckedRequest, type CheckVerdict, removeField, setField, toldHeaders } from './check.ts';
 import type { NamePredicate } from './http-check.ts';
-import type { SideAnswer, SideCall } from './side-call.ts';
-
-const PATH = '/envoy.service.auth.v3.Authorization/Check';
 
 export interface GrpcCheckOptions {
   readonly tells: NamePredicate;
@@ -40,50 +35,18 @@ export interface GrpcCheckOptions {
   readonly where: string;
 }
 
+const METHOD = {
+  path: '/envoy.service.auth.v3.Authorization/Check',
+  request: CheckRequestSchema,
+  response: CheckResponseSchema,
+};
+
 /** How the service is called, whatever is asked. */
-export interface GrpcTarget {
-  readonly cluster: string;
-  call(attributes: MessageInitShape<typeof AttributeContextSchema>): SideCall;
-}
+export type GrpcTarget = GrpcCall<typeof CheckRequestSchema, typeof CheckResponseSchema>;
 
 /** Throws `xds-unsupported` or `xds-invalid`; `where` names the filter. */
 export function compileGrpcTarget(service: GrpcService, where: string): GrpcTarget {
-  const { targetSpecifier: target } = service;
-  if (target.case !== 'envoyGrpc') return unsupported(`${where}.grpc_service`, 'only envoy_grpc is supported');
-  const { clusterName: cluster, authority } = target.value;
-  if (cluster === '') throw new SallyportError('xds-invalid', `${where}.grpc_service.envoy_grpc: names no cluster`);
-  const timeoutMs = durationMs(service.timeout, 0);
-  const initial = service.initialMetadata.map(({ key, value }) => {
-    if (value.includes('%')) unsupported(`${where}.grpc_service.initial_metadata`, 'values that are formats are not supported');
-    return [key.toLowerCase(), value] as const;
-  });
-  return {
-    cluster,
-    call(attributes) {
-      const headers = new HeaderMap(['te', 'trailers', 'content-type', 'application/grpc']);
-      if (timeoutMs > 0) headers.append('grpc-timeout', `${Math.min(timeoutMs, 99_999_999)}m`);
-      for (const [key, value] of initial) headers.append(key, value);
-      const message = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes }));
-      const body = Buffer.concat([prefixOf(message), message]);
-      return { cluster, method: 'POST', path: PATH, authority: authority || cluster, scheme: 'http', headers, body, timeoutMs };
-    },
-  };
-}
-
-/** What the authorizer says; undefined where it says nothing, or nothing that can be read. */
-export function readCheckResponse(answer: SideAnswer | undefined): CheckResponse | undefined {
-  if (answer?.status !== 200) return undefined;
-  const { body, headers, trailers } = answer;
-  const status = trailers?.get('grpc-status') ?? headers.get('grpc-status');
-  if (status !== '0') return undefined;
-  try {
-    const reader = new MessageReader(body.length);
-    reader.add(body);
-    const message = reader.next();
-    return message && !reader.isWithin ? fromBinary(CheckResponseSchema, message) : undefined;
-  } catch {
-    return undefined;
-  }
+  return compileGrpcCall(service, METHOD, where);
 }
 
 export function isAllowed({ status }: CheckResponse): boolean {
@@ -117,9 +80,9 @@ export function compileGrpcCheck(service: GrpcService, options: GrpcCheckOptions
   const target = compileGrpcTarget(service, options.where);
   return {
     cluster: target.cluster,
-    call: (request: CheckedRequest) => target.call(attributesOf(request, options)),
+    call: (request: CheckedRequest) => target.call({ attributes: attributesOf(request, options) }),
     read(answer: SideAnswer | undefined): CheckVerdict {
-      const response = readCheckResponse(answer);
+      const response = target.read(answer);
       return response ? verdictOf(response) : CHECK_ERROR;
     },
   };

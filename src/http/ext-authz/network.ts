@@ -4,8 +4,8 @@ import { unsupported } from '../../xds/unpack.ts';
 import type { Undecided } from '../filters/filter.ts';
 import type { DynamicMetadata, JudgedConnection } from '../rbac/subject.ts';
 import { compileMetadataMatcher } from '../rbac/value.ts';
-import { compileGrpcTarget, isAllowed, peersOf, readCheckResponse } from './grpc-check.ts';
-import type { SideAnswer, SideCall } from './side-call.ts';
+import type { SideAnswer, SideCall } from '../side-call.ts';
+import { compileGrpcTarget, isAllowed, peersOf } from './grpc-check.ts';
 import { whoAsks } from './who-asks.ts';
 
 export interface NetworkExtAuthz {
@@ -29,10 +29,12 @@ export function compileNetworkExtAuthz(config: ExtAuthz, where: string): Network
     asks: filterEnabledMetadata ? compileMetadataMatcher(filterEnabledMetadata) : () => true,
     call: (connection) => {
       const { serverName } = connection;
-      return target.call({ ...peersOf(connection), tlsSession: includeTlsSession && serverName !== '' ? { sni: serverName } : undefined });
+      return target.call({
+        attributes: { ...peersOf(connection), tlsSession: includeTlsSession && serverName !== '' ? { sni: serverName } : undefined },
+      });
     },
     refusal(answer) {
-      const response = readCheckResponse(answer);
+      const response = target.read(answer);
       if (response) return isAllowed(response) ? undefined : 'ext_authz_denied';
       return failureModeAllow ? undefined : 'ext_authz_error';
     },

@@ -96,7 +96,7 @@ function gather(stream: FilterStream, rules: readonly CredentialRule[], host: st
     const rule = rules[injected.length];
     if (!rule) {
       stream.injected = injected;
-      stream.onResponse((headers) => hideCredentials(headers, injected));
+      stream.onResponse((headers: HeaderMap) => hideCredentials(headers, injected));
       if (!asking) stream.proceed();
       return 'continue';
     }

@@ -8,11 +8,11 @@ import {
   ExtAuthzSchema,
 } from '../../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { CheckResponseSchema } from '../../xds/gen/envoy/service/auth/v3/external_auth_pb.js';
-import type { SideAnswer } from '../ext-authz/side-call.ts';
 import { Head } from '../head.ts';
 import { HeaderMap } from '../header-map.ts';
 import type { LocalReply } from '../local-reply.ts';
 import type { DynamicMetadata } from '../rbac/subject.ts';
+import type { SideAnswer } from '../side-call.ts';
 import { ExtAuthzFilter } from './ext-authz.ts';
 import type { FilterStream } from './filter.ts';
 

@@ -6,8 +6,8 @@
 import type { AskedCredential } from '../../lib/contained.ts';
 import type { PlacedOrigin } from '../../lib/origin.ts';
 import type { Redacted } from '../../lib/redacted.ts';
+import type { BodyEncoding } from '../compression/encoding.ts';
 import type { Injected } from '../credentials.ts';
-import type { SideAnswer, SideCall } from '../ext-authz/side-call.ts';
 import type { FormatRecord } from '../format/record.ts';
 import type { Head } from '../head.ts';
 import type { HeaderMap } from '../header-map.ts';
@@ -15,6 +15,7 @@ import type { LocalReply } from '../local-reply.ts';
 import type { DynamicMetadata, JudgedConnection, OpenCall } from '../rbac/subject.ts';
 import type { ResponseFlag } from '../response-flag.ts';
 import type { CompiledRoute, ForwardAction } from '../routes/model.ts';
+import type { SideAnswer, SideCall } from '../side-call.ts';
 
 /** What a filter reads of a request. */
 export interface JudgedRequest {
@@ -107,13 +108,29 @@ export interface RouterSettings {
   readonly envoyHeaders: boolean;
 }
 
-/** Fills all the time, up to `most`; each request takes one. Who takes from it keeps what is left (`FilterStream.takeToken`). */
+/** Fills all the time, up to `most`; each request takes one. Who takes from it keeps what is left (`Tokens`). */
 export interface TokenBucket {
   /** The same for the same limit at the same place, in every thread. */
   readonly key: bigint;
   readonly most: number;
   /** Milliseconds for one token. */
   readonly perToken: number;
+}
+
+/**
+ * Changes the head of a response, and may say how its body is encoded from here on. `end`: there is no body, or what follows is none.
+ * Filters that come later have had it before.
+ */
+export type ResponseMark =
+  | ((headers: HeaderMap) => void)
+  | ((headers: HeaderMap, status: number, end: boolean) => BodyEncoding | undefined);
+
+/** Buckets that all threads of the proxy share. */
+export interface Tokens {
+  /** Takes so many tokens, one unless said; false where there are not so many. */
+  take(bucket: TokenBucket, wanted?: number): boolean;
+  /** Gives up a bucket: if it is asked again, it is full. */
+  fill(bucket: TokenBucket): void;
 }
 
 /** What a running filter may do with a request. The data plane's exchange implements it. */
@@ -125,7 +142,7 @@ export interface FilterStream extends JudgedRequest {
   note(metadata: DynamicMetadata): void;
   reply(reply: LocalReply): void;
   /** Has the head of the response changed on its way to the client, that of a local reply included. */
-  onResponse(mark: (headers: HeaderMap) => void): void;
+  onResponse(mark: ResponseMark): void;
   /** Waits; `done` is called once, with `over` where the request ended before the time was up. */
   hold(ms: number, done: (over: boolean) => void): void;
   /** What is logged of the request; header formats read it. */
@@ -144,8 +161,8 @@ export interface FilterStream extends JudgedRequest {
   credential(credential: AskedCredential, host: string, done: (value: Redacted | undefined) => void): void;
   /** Written into the request as it goes out, where it goes to their host by verified TLS or stays near. */
   injected: readonly Injected[] | undefined;
-  /** Takes a token from a bucket that all threads of the proxy share; false where there is none. */
-  takeToken(bucket: TokenBucket): boolean;
+  /** The buckets of the proxy; undefined where there are no tokens to be had. */
+  readonly tokens: Tokens | undefined;
   /** Chooses the route again, as the request is by now. */
   reroute(): void;
   /** After `stop`: goes on with the next filter. */

@@ -23,7 +23,8 @@ export function metadataValue({ filter, path }: MetadataMatcher, metadata: Dynam
   );
 }
 
-function valueAt(value: JsonValue | undefined, keys: readonly string[]): JsonValue | undefined {
+/** What stands under these keys, each within the one before. */
+export function valueAt(value: JsonValue | undefined, keys: readonly string[]): JsonValue | undefined {
   let at = value;
   for (const key of keys) {
     if (typeof at !== 'object' || at === null || Array.isArray(at) || !Object.hasOwn(at, key)) return undefined;

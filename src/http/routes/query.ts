@@ -14,19 +14,22 @@ export function queryParameter(path: string, name: string): string | undefined {
   return undefined;
 }
 
-/** All of them hold. Throws `xds-invalid` for a bad regex. */
-export function compileQueryMatchers(matchers: readonly QueryParameterMatcher[]): ((path: string) => boolean) | undefined {
+/** All of them hold. Throws `xds-invalid` for a bad regex. `read`: what a parameter's value is. */
+export function compileQueryMatchers(
+  matchers: readonly QueryParameterMatcher[],
+  read: (path: string, name: string) => string | undefined = queryParameter,
+): ((path: string) => boolean) | undefined {
   if (matchers.length === 0) return undefined;
   const predicates = matchers.map(({ name, queryParameterMatchSpecifier: specifier }): ((path: string) => boolean) => {
     if (specifier.case === 'stringMatch') {
       const test = compileStringMatcher(specifier.value);
       return (path) => {
-        const value = queryParameter(path, name);
+        const value = read(path, name);
         return value !== undefined && test(value);
       };
     }
     const expected = specifier.case === undefined || specifier.value;
-    return (path) => (queryParameter(path, name) !== undefined) === expected;
+    return (path) => (read(path, name) !== undefined) === expected;
   });
   return (path) => predicates.every((predicate) => predicate(path));
 }

@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
-import { ClusterSchema, Cluster_LbPolicy as LbPolicy } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import {
+  Cluster_ClusterProtocolSelection,
+  ClusterSchema,
+  Cluster_LbPolicy as LbPolicy,
+} from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { readSettings } from './settings.ts';
 
@@ -107,4 +111,12 @@ test('what HTTP has in common is read of the upstream’s options, else of the c
     return readSettings(create(ClusterSchema, { name: 'c', typedExtensionProtocolOptions, ...own })).idleTimeoutMs;
   };
   assert.deepEqual([idleMs({}), idleMs(idle(7n)), idleMs({}, idle(9n)), idleMs(idle(7n), idle(9n))], [hour, 7000, 9000, 7000]);
+});
+
+test('a cluster without upstream options speaks the protocol that its own fields ask for', () => {
+  const of = (config: Parameters<typeof create<typeof ClusterSchema>>[1]) =>
+    readSettings(create(ClusterSchema, { name: 'c', ...config })).protocol;
+  assert.equal(of({}), 'http1');
+  assert.equal(of({ http2ProtocolOptions: {} }), 'http2');
+  assert.equal(of({ http2ProtocolOptions: {}, protocolSelection: Cluster_ClusterProtocolSelection.USE_DOWNSTREAM_PROTOCOL }), 'downstream');
 });

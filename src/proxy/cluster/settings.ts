@@ -5,6 +5,7 @@ import { PANIC_PERCENT } from '../../xds/endpoint-health.ts';
 import type { CircuitBreakers, CircuitBreakers_Thresholds } from '../../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import {
   type Cluster,
+  Cluster_ClusterProtocolSelection,
   Cluster_DiscoveryType as DiscoveryType,
   Cluster_LbPolicy as LbPolicy,
   Cluster_DnsLookupFamily as LookupFamily,
@@ -99,7 +100,7 @@ export function readSettings(config: Cluster): ClusterSettings {
     byLocality: config.commonLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
     panicPercent: Math.min(100, config.commonLbConfig?.healthyPanicThreshold?.value ?? PANIC_PERCENT),
     outliers: config.outlierDetection && readOutlierDetection(config.outlierDetection),
-    protocol: readProtocol(options),
+    protocol: readProtocol(options, config),
     trailers: http1Options(options, config)?.enableTrailers ?? false,
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? config.maxRequestsPerConnection ?? 0,
     idleTimeoutMs: durationMs(common?.idleTimeout, undefined) ?? 3_600_000,
@@ -226,7 +227,8 @@ function protocolOptions(config: Cluster, where: string): ProtocolOptions | unde
   return any && unpack(any, HttpProtocolOptionsSchema, `${where}.typed_extension_protocol_options`);
 }
 
-function readProtocol(options: ProtocolOptions | undefined): ProxyCluster['protocol'] {
+function readProtocol(options: ProtocolOptions | undefined, config: Cluster): ProxyCluster['protocol'] {
+  if (!options) return protocolOfFields(config);
   const upstream = options?.upstreamProtocolOptions;
   switch (upstream?.case) {
     case 'useDownstreamProtocolConfig':
@@ -238,6 +240,12 @@ function readProtocol(options: ProtocolOptions | undefined): ProxyCluster['proto
     default:
       return 'http1';
   }
+}
+
+/** The fields that upstream options have taken the place of. */
+function protocolOfFields({ protocolSelection, http2ProtocolOptions }: Cluster): ProxyCluster['protocol'] {
+  if (protocolSelection === Cluster_ClusterProtocolSelection.USE_DOWNSTREAM_PROTOCOL) return 'downstream';
+  return http2ProtocolOptions ? 'http2' : 'http1';
 }
 
 function http1Options(options: ProtocolOptions | undefined, config: Cluster): Http1ProtocolOptions | undefined {

@@ -1,6 +1,7 @@
 /** Access tokens that the proxy asks for itself (OAuth 2.0, client credentials), over the cluster that leads to the endpoint's host. */
-import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
+
 import { HeaderMap } from '../../http/header-map.ts';
+import type { SideAnswer, SideCall } from '../../http/side-call.ts';
 import type { CredentialSource, TokenSettings } from '../../lib/contained.ts';
 import { MOST_BYTES, objectIn, type Source } from '../../lib/credential-value.ts';
 import { TOKEN_TIMEOUT_MS, type TokenClient, tokenIn, tokenRequest } from '../../lib/oauth2.ts';

@@ -3,7 +3,7 @@
  * HTTP/1 and HTTP/2, downstream and upstream), the exchange and what sends it on, and what both know of their manager. Types alone.
  */
 import type { Injected } from '../../http/credentials.ts';
-import type { HttpFilter, TokenBucket } from '../../http/filters/filter.ts';
+import type { HttpFilter, Tokens } from '../../http/filters/filter.ts';
 import type { OutgoingRequest } from '../../http/h1/encode.ts';
 import type { Head } from '../../http/head.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
@@ -197,8 +197,10 @@ export interface HttpManagerDeps {
   readonly credentials?: CredentialSource | undefined;
   /** Whether a request may begin: false while what is to be audited can't be. */
   readonly admits?: (() => boolean) | undefined;
+  /** The proxy's own cluster, as its node says; empty without one. */
+  readonly serviceCluster?: string | undefined;
   /** Of local rate limits; without, there are none to be had. */
-  readonly tokens?: { take(bucket: TokenBucket): boolean } | undefined;
+  readonly tokens?: Tokens | undefined;
   /** Takes the spans of finished requests; undefined where they are reported nowhere. */
   readonly tracer?: ((options: TracingOptions) => Tracer | undefined) | undefined;
 }

@@ -2,9 +2,8 @@
 import { splitAuthority } from '../../http/authority.ts';
 import { judgeBinding } from '../../http/binding.ts';
 import { hideCredentials, type Injected } from '../../http/credentials.ts';
-import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
 import { strayReply } from '../../http/filters/credentials.ts';
-import type { FilterStream, RouterSettings, TokenBucket } from '../../http/filters/filter.ts';
+import type { FilterStream, ResponseMark, RouterSettings, Tokens } from '../../http/filters/filter.ts';
 import type { Head } from '../../http/head.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
 import { type LocalReply, localReply, replyHeaders } from '../../http/local-reply.ts';
@@ -12,6 +11,7 @@ import { prepareRequest } from '../../http/prepare.ts';
 import { type DynamicMetadata, withMetadata } from '../../http/rbac/subject.ts';
 import { prepareResponse } from '../../http/response.ts';
 import type { CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
+import type { SideAnswer, SideCall } from '../../http/side-call.ts';
 import type { AskedCredential } from '../../lib/contained.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Redacted } from '../../lib/redacted.ts';
@@ -22,7 +22,8 @@ import type { DownstreamStream, ExchangePhase, ForwardedExchange, ManagerCore } 
 import { FilterWait } from './filter-wait.ts';
 import { Forward, noCluster } from './forward.ts';
 import { HeldBody } from './held-body.ts';
-import { hasWholeResponse, nameCluster, nameRequest, requestRecord } from './request-record.ts';
+import { hasWholeResponse, nameCluster, nameRequest, nameRouteCluster, requestRecord } from './request-record.ts';
+import { NOTHING, ResponseChanges } from './response-changes.ts';
 import { type StreamTimeout, StreamTimeouts, type TimedStream, timeoutReply } from './stream-timeouts.ts';
 import { unaudited } from './unaudited.ts';
 
@@ -47,7 +48,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   #held: HeldBody | undefined = undefined;
   #wait: FilterWait | undefined = undefined;
   #timeouts: StreamTimeouts | undefined = undefined;
-  #marks: ((headers: HeaderMap) => void)[] | undefined = undefined;
+  #changes: ResponseChanges | undefined = undefined;
 
   constructor(core: ManagerCore, stream: DownstreamStream, connection: ConnectionFacts, head: Head) {
     this.core = core;
@@ -115,7 +116,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   /** Configuration that turns out wrong only now (a filter's settings on a route) costs the request, not the process. */
   #broken(error: unknown): void {
     this.core.deps.logger.warn(`request for ${this.head.authority}${this.head.path}: ${messageOf(error)}`);
-    this.#marks = undefined;
+    this.#changes = undefined;
     this.reply({ status: 500, body: '', details: 'internal_error' });
   }
 
@@ -137,13 +138,13 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     return this.core.deps.random();
   }
 
-  takeToken(bucket: TokenBucket): boolean {
-    return this.core.deps.tokens?.take(bucket) ?? false;
+  get tokens(): Tokens | undefined {
+    return this.core.deps.tokens;
   }
 
-  onResponse(mark: (headers: HeaderMap) => void): void {
-    this.#marks ??= [];
-    this.#marks.push(mark);
+  onResponse(mark: ResponseMark): void {
+    this.#changes ??= new ResponseChanges();
+    this.#changes.add(mark);
   }
 
   hold(ms: number, done: (over: boolean) => void): void {
@@ -305,15 +306,23 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
 
   responseData(data: Buffer): void {
     if (this.phase === 'done') return;
-    this.record.bytesSent += data.length;
     this.#timeouts?.active();
-    this.stream.sendData(data);
+    this.#sendData(data, false);
+  }
+
+  /** `last`: nothing follows but trailers. */
+  #sendData(data: Buffer, last: boolean): void {
+    const sent = this.#changes ? this.#changes.encoded(data, last) : data;
+    if (sent.length === 0) return;
+    this.record.bytesSent += sent.length;
+    this.stream.sendData(sent);
   }
 
   responseEnd(trailers: HeaderMap | undefined): void {
     if (this.phase === 'done') return;
     if (trailers && this.injected) hideCredentials(trailers, this.injected);
     this.record.responseTrailers = trailers;
+    if (this.#changes) this.#sendData(NOTHING, true);
     this.stream.sendEnd(trailers);
     this.#complete();
   }
@@ -341,7 +350,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
       stream.reset();
       return;
     }
-    if (record.upstreamCluster === '') this.#nameCluster();
+    if (record.upstreamCluster === '') nameRouteCluster(record, this.route, head, this.core.deps.clusters);
     const ofRoute = replyHeaders(reply, this.route, this.#forward?.choice, record);
     const { status, headers, body, trailersOnly } = localReply(head.headers, reply, ofRoute);
     // gRPC clients are told in the header; logs keep what HTTP would have said only through grpc-status.
@@ -351,28 +360,17 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     const withoutBody = trailersOnly || body.length === 0 || head.method === 'HEAD';
     this.#sendHead(status, headers, withoutBody, 'responding');
     if (!withoutBody) {
-      record.bytesSent += body.length;
-      stream.sendData(body);
+      this.#sendData(body, true);
       stream.sendEnd(undefined);
     }
     this.#complete();
     stream.flush();
   }
 
-  /** Logs name the cluster of the route, also where the request never got to it. */
-  #nameCluster(): void {
-    const action = this.route?.action;
-    if (action?.kind !== 'forward') return;
-    const name = action.choose(this.head)?.cluster;
-    const cluster = name === undefined ? undefined : this.core.deps.clusters.get(name);
-    if (cluster) nameCluster(this.record, cluster);
-  }
-
   #sendHead(status: number, headers: HeaderMap, end: boolean, phase: 'responding' | 'tunnel'): void {
     const { core, record } = this;
+    this.#changes?.head(headers, status, end || phase === 'tunnel');
     prepareResponse(headers, this.head.headers, this.route, core.options, core.deps.direction, core.date(), this.hashCookie);
-    // The last filter is the first on the way back.
-    if (this.#marks) for (let i = this.#marks.length - 1; i >= 0; i--) this.#marks[i]!(headers);
     this.phase = phase;
     record.responseHeaders = headers;
     this.stream.sendHead(status, headers, end);
@@ -392,6 +390,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     this.#held = this.#held?.release();
     this.#forward?.abandon();
     this.#wait?.end();
+    this.#changes?.close();
     nameRequest(record, head);
     record.ended = record.responseEnded || core.deps.now();
     core.deps.sink.record(record);

@@ -1,5 +1,5 @@
 /** What a filter waits for while it holds a request: time, the answer of another server, or a credential. All of it ends with the request. */
-import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
+import type { SideAnswer, SideCall } from '../../http/side-call.ts';
 import type { AskedCredential } from '../../lib/contained.ts';
 import type { Redacted } from '../../lib/redacted.ts';
 import type { ManagerCore } from './contract.ts';

@@ -39,7 +39,7 @@ class Manager implements ConnectionHandler, ManagerCore {
   constructor(config: HttpConnectionManager, deps: HttpManagerDeps) {
     this.deps = deps;
     this.options = readOptions(config);
-    this.filters = compileFilters(config, this.options);
+    this.filters = compileFilters(config, this.options, deps);
     this.timers = deps.pools.timers;
     this.tracer = this.options.tracing && deps.tracer?.(this.options.tracing);
     this.routes = routeSource(config, deps);

@@ -1,7 +1,8 @@
 /** The access-log record of a request, begun when its head is there. */
 import type { Head } from '../../http/head.ts';
+import type { CompiledRoute } from '../../http/routes/route.ts';
 import { newRecord } from '../record.ts';
-import type { AccessRecord, Cluster } from '../types.ts';
+import type { AccessRecord, Cluster, ClusterManager } from '../types.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
 import type { HttpManagerDeps } from './contract.ts';
 
@@ -33,4 +34,13 @@ export function nameCluster(record: AccessRecord, { name, config }: Cluster): vo
 export function hasWholeResponse({ responseHeaders, bytesSent, protocol }: AccessRecord, { method }: Head): boolean {
   if (!protocol.startsWith('HTTP/1')) return false;
   return method === 'HEAD' || responseHeaders?.get('content-length') === String(bytesSent);
+}
+
+/** Logs name the cluster of the route, also where the request never got to it. */
+export function nameRouteCluster(record: AccessRecord, route: CompiledRoute | undefined, head: Head, clusters: ClusterManager): void {
+  const action = route?.action;
+  if (action?.kind !== 'forward') return;
+  const name = action.choose(head)?.cluster;
+  const cluster = name === undefined ? undefined : clusters.get(name);
+  if (cluster) nameCluster(record, cluster);
 }

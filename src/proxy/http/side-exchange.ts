@@ -1,8 +1,8 @@
 /** Makes a call that a filter asks for beside the request that it holds, over the cluster's own connections. */
 
-import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
 import { HeaderMap } from '../../http/header-map.ts';
 import { markMirrored } from '../../http/mirror.ts';
+import type { SideAnswer, SideCall } from '../../http/side-call.ts';
 import { own } from '../net/read-buffer.ts';
 import type { Cluster, ClusterManager, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Pool, PoolClient, Pools, UpstreamRequest, UpstreamStream } from './contract.ts';

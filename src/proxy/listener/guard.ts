@@ -1,9 +1,9 @@
 /** What policies and authorizers say of a connection before its chain takes it. */
 import type { NetworkExtAuthz } from '../../http/ext-authz/network.ts';
-import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
 import { deniedDetails } from '../../http/rbac/engine.ts';
 import type { NetworkRbac } from '../../http/rbac/network.ts';
 import { type DynamicMetadata, withMetadata } from '../../http/rbac/subject.ts';
+import type { SideAnswer, SideCall } from '../../http/side-call.ts';
 import type { Downstream, ResponseFlag } from '../types.ts';
 
 /** Why a connection is refused. */

@@ -1,7 +1,7 @@
 /** Spans as a collector takes them, over OTLP. */
 import { create, toBinary } from '@bufbuild/protobuf';
-import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
 import { HeaderMap } from '../../http/header-map.ts';
+import type { SideAnswer, SideCall } from '../../http/side-call.ts';
 import type { CollectorTarget } from '../../http/tracing/settings.ts';
 import { attribute } from '../../http/tracing/span.ts';
 import { prefixOf } from '../../lib/grpc/messages.ts';

@@ -1,8 +1,8 @@
 /** Makes spans of the finished requests of one connection manager. */
 
-import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
 import type { FormatRecord } from '../../http/format/record.ts';
 import type { Direction } from '../../http/response.ts';
+import type { SideAnswer, SideCall } from '../../http/side-call.ts';
 import type { TraceContext } from '../../http/tracing/context.ts';
 import type { TracingOptions } from '../../http/tracing/settings.ts';
 import { customTag, type SpanOptions, spansOf } from '../../http/tracing/span.ts';

@@ -47,7 +47,7 @@ const SIMULATED: ReadonlyMap<string, ReadonlySet<string>> = new Map(
       [RouteSchema, 'name match route redirect directResponse typedPerFilterConfig decorator tracing'],
       [
         RouteActionSchema,
-        'cluster weightedClusters timeout idleTimeout retryPolicy rateLimits prefixRewrite regexRewrite hostRewriteLiteral autoHostRewrite hashPolicy maxStreamDuration maxGrpcTimeout requestMirrorPolicies priority',
+        'cluster weightedClusters timeout idleTimeout retryPolicy rateLimits includeVhRateLimits prefixRewrite regexRewrite hostRewriteLiteral autoHostRewrite hashPolicy maxStreamDuration maxGrpcTimeout requestMirrorPolicies priority',
       ],
       [RouteAction_RequestMirrorPolicySchema, 'cluster runtimeFraction traceSampled disableShadowHostSuffixAppend'],
       [WeightedClusterSchema, 'clusters totalWeight runtimeKeyPrefix'],

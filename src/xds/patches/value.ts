@@ -19,11 +19,16 @@ import { RouteSchema, VirtualHostSchema } from '../gen/envoy/config/route/v3/rou
 import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.js';
 import { FileAccessLogSchema } from '../gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
 import { HttpGrpcAccessLogConfigSchema, TcpGrpcAccessLogConfigSchema } from '../gen/envoy/extensions/access_loggers/grpc/v3/als_pb.js';
+import { BrotliSchema } from '../gen/envoy/extensions/compression/brotli/compressor/v3/brotli_pb.js';
+import { GzipSchema } from '../gen/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.js';
+import { ZstdSchema } from '../gen/envoy/extensions/compression/zstd/compressor/v3/zstd_pb.js';
+import { CompressorPerRouteSchema, CompressorSchema } from '../gen/envoy/extensions/filters/http/compressor/v3/compressor_pb.js';
 import { CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { ExtAuthzPerRouteSchema, ExtAuthzSchema } from '../gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { JwtAuthenticationSchema, PerRouteConfigSchema } from '../gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
+import { RateLimitPerRouteSchema, RateLimitSchema } from '../gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js';
 import { RBACPerRouteSchema, RBACSchema } from '../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
@@ -74,12 +79,16 @@ export interface PatchValue {
 
 /** What translation writes and simulation knows. An extension of another type stays as its author wrote it, for Envoy. */
 const KNOWN: readonly DescMessage[] = [
+  BrotliSchema,
+  CompressorPerRouteSchema,
+  CompressorSchema,
   CorsPolicySchema,
   CorsSchema,
   DownstreamTlsContextSchema,
   ExtAuthzPerRouteSchema,
   ExtAuthzSchema,
   FileAccessLogSchema,
+  GzipSchema,
   HttpConnectionManagerSchema,
   HttpGrpcAccessLogConfigSchema,
   HttpInspectorSchema,
@@ -93,6 +102,8 @@ const KNOWN: readonly DescMessage[] = [
   PerRouteConfigSchema,
   ProxyProtocolSchema,
   RawBufferSchema,
+  RateLimitPerRouteSchema,
+  RateLimitSchema,
   RBACPerRouteSchema,
   RBACSchema,
   RouterSchema,
@@ -101,6 +112,7 @@ const KNOWN: readonly DescMessage[] = [
   TlsInspectorSchema,
   TypedStructSchema,
   UpstreamTlsContextSchema,
+  ZstdSchema,
 ];
 const registry: Registry = createRegistry(...KNOWN);
 

@@ -5,10 +5,12 @@ import { writeFileSync } from 'node:fs';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { findEnvoy } from '../../../scripts/fetch-envoy.ts';
 import { fromGateway, hostHere } from '../../support/egress-text.ts';
 import { freePort, PROGRAM } from '../cli/program.ts';
 import { programWorld } from '../program-world.ts';
+import { startRateLimitService } from '../rate-limit/service.ts';
 
 const envoy = findEnvoy();
 const MANAGER = 'envoy.filters.network.http_connection_manager';
@@ -105,6 +107,50 @@ ${beforeRouter('GATEWAY')}        name: envoy.filters.http.local_ratelimit
             filter_enforced: { default_value: { numerator: 100 } }
 `;
 
+/** A service says what is too much, by the path and by what a route adds; on one route by something else. */
+const SERVICE = (service: number) => `
+  - applyTo: CLUSTER
+    match: { context: GATEWAY }
+    patch:
+      operation: ADD
+      value:
+        name: limits
+        type: STATIC
+        connect_timeout: 5s
+        http2_protocol_options: {}
+        load_assignment:
+          cluster_name: limits
+          endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: ${service} } } } }] }]
+${beforeRouter('GATEWAY')}        name: envoy.filters.http.ratelimit
+        typed_config:
+          '@type': ${TYPES}.http.ratelimit.v3.RateLimit
+          domain: shop
+          timeout: 10s
+          failure_mode_deny: true
+          enable_x_ratelimit_headers: DRAFT_VERSION_03
+          rate_limit_service: { grpc_service: { envoy_grpc: { cluster_name: limits } }, transport_api_version: V3 }
+  - applyTo: VIRTUAL_HOST
+    match: { context: GATEWAY }
+    patch:
+      operation: MERGE
+      value: { rate_limits: [{ actions: [{ request_headers: { header_name: ':path', descriptor_key: PATH } }] }] }
+  - applyTo: HTTP_ROUTE
+    match: { context: GATEWAY, routeConfiguration: { vhost: { route: { name: all } } } }
+    patch:
+      operation: MERGE
+      value: { route: { include_vh_rate_limits: true, rate_limits: [{ actions: [{ generic_key: { descriptor_value: all } }] }] } }
+`;
+
+const COMPRESSOR = `
+${beforeRouter('GATEWAY')}        name: envoy.filters.http.compressor
+        typed_config:
+          '@type': ${TYPES}.http.compressor.v3.Compressor
+          response_direction_config: { common_config: { min_content_length: 10, content_type: [application/json] }, remove_accept_encoding_header: true }
+          compressor_library:
+            name: text_optimized
+            typed_config: { '@type': type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip, memory_level: 3, window_bits: 10 }
+`;
+
 const LUA = `
 ${beforeRouter('ANY')}        name: envoy.filters.http.lua
         typed_config:
@@ -123,7 +169,7 @@ async function world(t: TestContext, engine: readonly string[], patches: (port: 
   const { folder, upstream, run } = await programWorld(t, 'patches', (incoming, response) => {
     // Nobody waits for it.
     if (incoming.url === '/slow') return;
-    response.end(JSON.stringify(incoming.headers));
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(incoming.headers));
   });
   const [port, admin, proxy, file] = [await freePort(), await freePort(), await freePort(), join(folder, 'mesh.yaml')];
   writeFileSync(file, files(upstream, port, patches(port)));
@@ -143,7 +189,7 @@ async function world(t: TestContext, engine: readonly string[], patches: (port: 
     new Promise<Answered>((resolve, reject) => {
       const sent = request({ ...at, path, agent: false, headers: { host: 'www.example.com', ...headers } }, (response) => {
         let body = '';
-        response.setEncoding('utf8').on('data', (text) => {
+        response.setEncoding('latin1').on('data', (text) => {
           body += text;
         });
         response.on('end', () =>
@@ -209,6 +255,39 @@ for (const [name, engine, skip] of ENGINES) {
     assert.match(explain('/'), /a limit answers 429 beyond 3 requests, and one more each 60s/);
   });
 }
+
+for (const [name, engine, skip] of ENGINES)
+  test(`compressed responses (${name})`, { skip }, async (t) => {
+    const { up, call, explain } = await world(t, engine, () => COMPRESSOR);
+    await up.says(/: ready/);
+    const { headers, body } = await call('/', { 'accept-encoding': 'gzip' });
+    assert.equal(headers['content-encoding'], 'gzip');
+    assert.equal(headers.vary, 'Accept-Encoding');
+    assert.equal(JSON.parse(gunzipSync(Buffer.from(body, 'latin1')).toString())['accept-encoding'], undefined);
+    assert.equal((await call('/')).headers['content-encoding'], undefined);
+    assert.doesNotMatch(explain('/'), /not simulated/);
+  });
+
+for (const [name, engine, skip] of ENGINES)
+  test(`a global rate limit (${name})`, { skip }, async (t) => {
+    const service = await startRateLimitService();
+    t.after(() => service.stop());
+    service.answers = ({ descriptors }) =>
+      descriptors.some(({ entries }) => entries.some(({ value }) => value === '/much'))
+        ? { overallCode: 2, statuses: [{ code: 2, currentLimit: { requestsPerUnit: 1, unit: 2 }, limitRemaining: 0 }] }
+        : { overallCode: 1 };
+    const { up, call, explain } = await world(t, engine, () => SERVICE(service.port));
+    await up.says(/: ready/);
+    assert.equal((await call('/little')).status, 200);
+    const { status, headers } = await call('/much');
+    assert.equal(status, 429);
+    assert.equal(headers['x-envoy-ratelimited'], 'true');
+    assert.equal(headers['x-ratelimit-limit'], '1, 1;w=60');
+    assert.deepEqual(service.asked, ['shop: generic_key=all; PATH=/little', 'shop: generic_key=all; PATH=/much']);
+    assert.match(explain('/much'), /a limit of domain shop answers 429 to what the rate limit service limits says is too much/);
+    service.stop();
+    assert.equal((await call('/little')).status, 500);
+  });
 
 test('a filter that Envoy alone has answers there', { skip: ENGINES[1][2] }, async (t) => {
   const { up, call } = await world(t, ENGINES[1][1], () => LUA);

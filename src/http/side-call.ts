@@ -1,5 +1,5 @@
 /** A call that a filter makes for its own sake while it holds a request, e.g. to an authorizer. */
-import type { HeaderMap } from '../header-map.ts';
+import type { HeaderMap } from './header-map.ts';
 
 export interface SideCall {
   readonly cluster: string;
