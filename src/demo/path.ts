@@ -4,7 +4,7 @@ import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import type { ProxyState } from '../control/report.ts';
 import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import { SALLYPORT_METADATA } from '../xds/names.ts';
+import { BLACK_HOLE_CLUSTER, BLOCK_ALL, SALLYPORT_METADATA } from '../xds/names.ts';
 import type { XdsResources } from '../xds/resources.ts';
 
 /** The fields that the demonstration has the proxies log. */
@@ -48,8 +48,7 @@ function proxyOf({ local }: LogRecord, proxies: readonly ProxyState[]): ProxySta
 }
 
 function refusal(record: LogRecord, { identity, resources }: ProxyState): string {
-  if (record.cluster === 'BlackHoleCluster' || record.route === 'block_all')
-    return 'no resource declares it, and the mesh is REGISTRY_ONLY';
+  if (record.cluster === BLACK_HOLE_CLUSTER || record.route === BLOCK_ALL) return 'no resource declares it, and the mesh is REGISTRY_ONLY';
   if (String(record.details).startsWith('rbac_access_denied')) return `${record.details} at ${identity.name}`;
   const decided = decider(record, resources);
   if (String(record.flags).includes('NR') || record.code === 404) {

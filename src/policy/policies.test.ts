@@ -209,7 +209,7 @@ test('TLS that is originated takes no certificate but one for the name of the ho
     assert.equal(ends(files, 'shop/web', 'http://api.example.com/'), 'web: upstream', bind);
     const { outcome } = explain(files, parseTarget('http://api.example.com/'), { from: 'shop/web' }).trace;
     assert.ok(outcome.kind === 'upstream' && outcome.originates);
-    assert.deepEqual([outcome.originates.verifies, outcome.originates.names], ['name', ['api.example.com']], bind);
+    assert.deepEqual([outcome.originates.verifies, outcome.originates.names], ['name', [['api.example.com']]], bind);
   }
 });
 

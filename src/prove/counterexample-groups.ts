@@ -3,7 +3,7 @@ import type { PlacedOrigin } from '../lib/origin.ts';
 import type { Call } from '../simulate/call.ts';
 import type { Outcome } from '../simulate/trace.ts';
 import type { Counterexample } from '../simulate/verify.ts';
-import { PASSTHROUGH_CLUSTER } from '../translate/names.ts';
+import { PASSTHROUGH_CLUSTER } from '../xds/names.ts';
 import { aboutHost, destinationText, hostText } from './destinations.ts';
 
 export interface CounterexampleGroup {

@@ -6,8 +6,9 @@ import { spiffeId } from '../lib/spiffe.ts';
 import { type SimulatedProxy, simulatedProxy } from '../simulate/proxy.ts';
 import { inboundLookup, type TranslationLookup, translationLookup } from '../translate/lookup.ts';
 import type { Mesh } from '../translate/model.ts';
-import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND_LISTENER } from '../translate/names.ts';
+import { INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND_LISTENER } from '../translate/names.ts';
 import { indexNames, type NameIndex } from '../xds/name-index.ts';
+import { BLACK_HOLE_CLUSTER } from '../xds/names.ts';
 import type { XdsLookup } from '../xds/resources.ts';
 
 /**

@@ -13,6 +13,7 @@ import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import { refusalOf } from '../xds/match/metadata.ts';
 import { indexEncodedNames, indexNames, type NameIndex } from '../xds/name-index.ts';
+import { BLACK_HOLE_CLUSTER } from '../xds/names.ts';
 import type { NodeJson } from '../xds/node.ts';
 import type { ResourceType, SentResource, SentUpdate, XdsAck } from '../xds/resources.ts';
 import { LOG_SERVICES } from './access-log/logger.ts';
@@ -99,7 +100,6 @@ const EMPTY_NAMES = indexNames(create(NameTableSchema));
 
 /** The listener of the explicit proxy, whose one chain is for what nothing declares, and the cluster that refuses. */
 const EXPLICIT_PROXY = 'explicit_proxy';
-const BLACK_HOLE = 'BlackHoleCluster';
 
 /** For the services of access logs, at the end. */
 const LAST_ENTRIES_MS = 2000;
@@ -278,7 +278,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       await sinks.loadServices((call, done) => http!.ask(call, done));
     }
     await listeners.set(name, bytes, content, leaving);
-    if (name === EXPLICIT_PROXY) closedToUnknown = has(bytes, BLACK_HOLE);
+    if (name === EXPLICIT_PROXY) closedToUnknown = has(bytes, BLACK_HOLE_CLUSTER);
   }
 
   function remove(type: ResourceType, name: string): void {
@@ -292,7 +292,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
 
   function refuses(name: string): boolean {
     const cluster = clusters.get(name);
-    return !cluster || name === BLACK_HOLE || refusedBy(name) !== undefined || refusalOf(cluster.config.metadata) !== undefined;
+    return !cluster || name === BLACK_HOLE_CLUSTER || refusedBy(name) !== undefined || refusalOf(cluster.config.metadata) !== undefined;
   }
 
   async function run(update: SentUpdate): Promise<XdsAck> {

@@ -3,8 +3,9 @@ import type { ProxyFlow, Verdict } from '../flows/flow.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
 import { addressText } from '../lib/socket-address.ts';
 import { table } from '../lib/table.ts';
+import { PASSTHROUGH_CLUSTER } from '../xds/names.ts';
 import { throughProxyAt } from '../xds/through.ts';
-import { failureOf, PASSTHROUGH, verdictOf } from './observed.ts';
+import { failureOf, verdictOf } from './observed.ts';
 import type { AccessRecord, Downstream, ResponseFlag, UpstreamHost } from './types.ts';
 
 /** The explicit proxy's destination for a name that has none. */
@@ -87,7 +88,7 @@ function factsOf(
     ...(http && { method }),
     ...(http && path !== '' && { path: cut(withoutQuery(path)) }),
     ...(cluster !== '' && { cluster }),
-    ...(cluster === PASSTHROUGH && { undeclared: true }),
+    ...(cluster === PASSTHROUGH_CLUSTER && { undeclared: true }),
     ...(route !== '' && { route }),
     ...(origins.length > 0 && { origins }),
   };

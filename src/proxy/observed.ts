@@ -1,6 +1,7 @@
 /** What is told of the calls of a contained command: made from the records that access logs are made from. */
 import { type Contained, NOT_ALLOWED, type ObservedCall } from '../lib/contained.ts';
 import { refusedBy } from '../lib/refused-host.ts';
+import { BLACK_HOLE_CLUSTER, BLOCK_ALL, PASSTHROUGH_CLUSTER } from '../xds/names.ts';
 import type { InterceptedConnection, InterceptionWatch } from './listener/interception.ts';
 import type { AccessRecord, Address, RecordSink } from './types.ts';
 
@@ -17,10 +18,8 @@ export interface TurnedAway {
   readonly undeclared?: boolean;
 }
 
-const BLACK_HOLE = 'BlackHoleCluster';
 /** Routes by which translation refuses: of what nothing declares, in Istio's words, and of what cannot be honoured. */
-const REFUSING: ReadonlySet<string> = new Set(['block_all', 'refused']);
-export const PASSTHROUGH = 'PassthroughCluster';
+const REFUSING: ReadonlySet<string> = new Set([BLOCK_ALL, 'refused']);
 /** So many names are remembered by the addresses that were answered for them. */
 const MOST_NAMES = 10_000;
 
@@ -143,8 +142,8 @@ export function verdictOf(record: Judged): {
       verdict: 'refused',
       reason: `the proxy ${responseCode > 0 ? `answers ${responseCode}` : 'closes'} itself: ${responseCodeDetails}`,
     };
-  if (upstreamCluster === '' || upstreamCluster === BLACK_HOLE) return { verdict: 'refused', reason: NOT_ALLOWED };
-  if (upstreamCluster === PASSTHROUGH) return { verdict: 'undeclared', reason: '' };
+  if (upstreamCluster === '' || upstreamCluster === BLACK_HOLE_CLUSTER) return { verdict: 'refused', reason: NOT_ALLOWED };
+  if (upstreamCluster === PASSTHROUGH_CLUSTER) return { verdict: 'undeclared', reason: '' };
   if (upstreamHost === undefined || flags.includes('UF')) return { verdict: 'failed', reason: failureOf(record) };
   return { verdict: 'allowed', reason: connectionTerminationDetails.startsWith('binding_audit{') ? connectionTerminationDetails : '' };
 }

@@ -2,6 +2,7 @@
 import { type Authority, splitAuthority } from '../http/authority.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
+import { BLACK_HOLE_CLUSTER } from '../xds/names.ts';
 import type { Call, Payload } from './call.ts';
 import { type NamedTarget, throughTransport, type UpstreamHost, upstreamsOf } from './cluster.ts';
 import { notAsked } from './forward-proxy.ts';
@@ -11,6 +12,8 @@ import { ASSUMED, type HopResult } from './recorder.ts';
 import type { Response } from './response.ts';
 import { tlsText } from './security.ts';
 import type { Step } from './trace.ts';
+
+const ENDS_HERE = 'leads nowhere: what nothing declares ends here (REGISTRY_ONLY), and what is refused';
 
 /** How a call ends that a cluster can't take, and what is done before and after one that it can. */
 export interface Endings {
@@ -40,7 +43,7 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
   if (refusal !== undefined) return recorder.undecided(refusal);
   const upstreams = upstreamsOf(proxy, cluster, call.destination, target);
   if (upstreams.kind === 'none') {
-    recorder.step('cluster', name, upstreams.why, origins);
+    recorder.step('cluster', name, name === BLACK_HOLE_CLUSTER ? ENDS_HERE : upstreams.why, origins);
     return endings.noHost(upstreams.why, upstreams.flag ?? 'UH');
   }
   if (upstreams.kind === 'unknown') return recorder.undecided(upstreams.why);

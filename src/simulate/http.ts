@@ -9,6 +9,7 @@ import type { ClusterChoice, CompiledRoute, RouteTable } from '../http/routes/ro
 import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { credentialValueSecret, isEmptyValue } from '../xds/injected-secrets.ts';
 import { originsOf } from '../xds/match/metadata.ts';
+import { ALLOW_ANY, BLOCK_ALL } from '../xds/names.ts';
 import { forwardRequest } from './forward-request.ts';
 import type { HopContext } from './hop-options.ts';
 import { type HttpHop, type Mark, NO_HEADERS, passBack, WORKINGS } from './http-hop.ts';
@@ -56,10 +57,16 @@ export function http(context: HopContext, config: HttpConnectionManager): HopRes
     if (!options.representative) return runFilters(hop, request, undefined, table);
     return answered(hop, head, undefined, { status: 404, body: '', details: 'route_not_found', flag: 'NR' });
   }
-  recorder.step('virtual-host', virtualHost.name, `serves ${head.authority}`, originsOf(virtualHost.config.metadata));
+  recorder.step('virtual-host', virtualHost.name, servedText(virtualHost.name, head.authority), originsOf(virtualHost.config.metadata));
   const undecided = chosenByChance(hop, table, route, request);
   if (undecided) return undecided;
   return runFilters(hop, request, route, table);
+}
+
+function servedText(name: string, authority: string): string {
+  if (name === BLOCK_ALL) return `${authority || 'no host'} is declared nowhere that this proxy sees, which REGISTRY_ONLY refuses`;
+  if (name === ALLOW_ANY) return `${authority || 'no host'} is declared nowhere that this proxy sees, which ALLOW_ANY lets pass`;
+  return `serves ${authority}`;
 }
 
 /** Tells where the route that was chosen is not the one that every such request takes, and where there is none. */

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GOLDENS, meshOf } from '../../test/golden/cases.ts';
 import { meshFromText, proxyOf, proxyOfWorkload } from '../../test/support/mesh.ts';
+import { BLACK_HOLE_CLUSTER } from '../xds/names.ts';
 import { translate } from './index.ts';
 import { inboundLookup, translationLookup } from './lookup.ts';
-import { BLACK_HOLE_CLUSTER, hostnamesIn, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND_LISTENER } from './names.ts';
+import { hostnamesIn, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND_LISTENER } from './names.ts';
 
 for (const golden of GOLDENS) {
   test(`one by one the resources are those of the whole translation: ${golden.name}`, () => {

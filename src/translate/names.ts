@@ -27,15 +27,10 @@ export function hostnamesIn(cluster: string): string[] {
   return parts.flatMap((_, i) => (i < 3 ? [] : [parts.slice(i).join(separator)]));
 }
 
-export const BLACK_HOLE_CLUSTER = 'BlackHoleCluster';
-export const PASSTHROUGH_CLUSTER = 'PassthroughCluster';
 export const INBOUND_PASSTHROUGH_CLUSTER = 'InboundPassthroughCluster';
 /** Takes what the sidecar and a passthrough send to the workload itself, so that the redirect rules let it through. */
 export const INBOUND_SOURCE_ADDRESS = '127.0.0.6';
 
-/** The catch-all virtual hosts (and the names of their routes) of an outbound route configuration. */
-export const BLOCK_ALL = 'block_all';
-export const ALLOW_ANY = 'allow_any';
 /** A route of a service that no VirtualService concerns. */
 export const DEFAULT_ROUTE = 'default';
 

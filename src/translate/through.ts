@@ -19,11 +19,12 @@ import { type Listener, ListenerSchema } from '../xds/gen/envoy/config/listener/
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { InternalUpstreamTransportSchema } from '../xds/gen/envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream_pb.js';
 import { RawBufferSchema } from '../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
+import { BLACK_HOLE_CLUSTER } from '../xds/names.ts';
 import { TUNNEL_DESTINATION, TUNNEL_METADATA, throughListenerName } from '../xds/through.ts';
 import type { TranslateContext } from './context.ts';
 import { TCP_PROXY } from './filters.ts';
 import { metadataOf } from './metadata.ts';
-import { BLACK_HOLE_CLUSTER, outboundClusterName } from './names.ts';
+import { outboundClusterName } from './names.ts';
 import { typedConfig } from './proto.ts';
 
 /** A proxy that refuses, or is not there, may lead on to another of its addresses: nothing has been sent by then. */

@@ -16,6 +16,13 @@ export const EXPLICIT_PROXY_FILTER = 'sallyport.filters.listener.explicit_proxy'
  */
 export const CREDENTIALS_FILTER = 'sallyport.filters.http.credentials';
 
+/** Istio's clusters for what nothing declares: by REGISTRY_ONLY it ends there, by ALLOW_ANY it goes where it was dialled. */
+export const BLACK_HOLE_CLUSTER = 'BlackHoleCluster';
+export const PASSTHROUGH_CLUSTER = 'PassthroughCluster';
+/** Its virtual hosts for what no other takes, and the names of their routes. */
+export const BLOCK_ALL = 'block_all';
+export const ALLOW_ANY = 'allow_any';
+
 /** SDS names of Istio's own: the workload's certificate with its key, and the roots of the mesh. */
 export const WORKLOAD_SECRET = 'default';
 export const ROOT_SECRET = 'ROOTCA';

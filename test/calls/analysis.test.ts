@@ -23,6 +23,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'age-tcp-service-entries': ['IST0134', 'SP1011'],
   'conflict-mesh-virtual-services': ['IST0109'],
   'destination-rule-namespaces': ['IST0128', 'SP1013'],
+  'destination-rule-tls-disable': ['SP1070'],
   'egress-gateway-sidecar-bypass-tls': ['SP1002'],
   'egress-http-host-mismatch': ['IST0132'],
   'egress-http-missing-gateway-route': ['SP1017'],

@@ -18,7 +18,7 @@ import { check } from '../../prove/learned.ts';
 import { sortedOut, takenBy } from '../../prove/learned-beside.ts';
 import { checkLines, counted, PROPOSAL_MARK, proposalText, unplacedLines } from '../../prove/learned-text.ts';
 import { urlOf } from '../../prove/replay.ts';
-import { PASSTHROUGH_CLUSTER } from '../../translate/names.ts';
+import { PASSTHROUGH_CLUSTER } from '../../xds/names.ts';
 import type { XdsResources } from '../../xds/resources.ts';
 import { CallRecord } from './record.ts';
 import { allowingConfig, allowingSnapshot, recorded } from './recording.ts';

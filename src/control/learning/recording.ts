@@ -13,7 +13,6 @@ import { KindTable } from '../../config/tables.ts';
 import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { HTTP_CONNECTION_MANAGER, httpInspector, PLAINTEXT_HTTP, TCP_PROXY, tlsInspector } from '../../translate/filters.ts';
 import { httpConnectionManager } from '../../translate/listeners/hcm.ts';
-import { PASSTHROUGH_CLUSTER } from '../../translate/names.ts';
 import { toDuration, typedConfig } from '../../translate/proto.ts';
 import { catchAllHost } from '../../translate/routes/defaults.ts';
 import { type AccessLog, AccessLogSchema } from '../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
@@ -28,6 +27,7 @@ import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/ro
 import { FileAccessLogSchema } from '../../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
 import { HttpConnectionManagerSchema } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { PASSTHROUGH_CLUSTER } from '../../xds/names.ts';
 import type { XdsResources } from '../../xds/resources.ts';
 
 /** How long a client may be silent before its connection counts as plain bytes, in ms: some servers speak first. */

@@ -11,12 +11,13 @@ import {
 } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { BLACK_HOLE_CLUSTER } from '../../xds/names.ts';
 import { listenerAccessLogs } from '../access-log.ts';
 import { type Authorization, authorization } from '../authorization/filters.ts';
 import type { TranslateContext } from '../context.ts';
 import { httpInspector, originalDestination, PLAINTEXT_HTTP, tcpProxy, tlsInspector } from '../filters.ts';
 import { downstreamMeshTls, MESH_ALPN } from '../mesh-tls.ts';
-import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName, VIRTUAL_INBOUND_LISTENER } from '../names.ts';
+import { INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName, VIRTUAL_INBOUND_LISTENER } from '../names.ts';
 import { socketAddress, toDuration } from '../proto.ts';
 import { inboundRoute } from '../routes/defaults.ts';
 import { originMetadata } from '../routes/origin.ts';

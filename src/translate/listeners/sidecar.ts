@@ -7,12 +7,13 @@ import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js'
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { bindingOf } from '../../xds/match/binding.ts';
+import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '../../xds/names.ts';
 import { listenerAccessLogs } from '../access-log.ts';
 import { isIpv6 } from '../addresses.ts';
 import type { TranslateContext } from '../context.ts';
 import { explicitProxy, httpInspector, tcpProxy, tlsInspector } from '../filters.ts';
 import { metadataOf } from '../metadata.ts';
-import { BLACK_HOLE_CLUSTER, outboundClusterName, PASSTHROUGH_CLUSTER, VIRTUAL_OUTBOUND_LISTENER } from '../names.ts';
+import { outboundClusterName, VIRTUAL_OUTBOUND_LISTENER } from '../names.ts';
 import { Phase } from '../phase.ts';
 import { socketAddress, toDuration } from '../proto.ts';
 import { sidecarRoutes } from '../routes/sidecar.ts';

@@ -10,10 +10,9 @@ import {
 import { LocalitySchema, type TransportSocket, TransportSocketSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { type UpstreamTlsContext, UpstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
-import { WORKLOAD_SECRET } from '../../xds/names.ts';
+import { BLACK_HOLE_CLUSTER, WORKLOAD_SECRET } from '../../xds/names.ts';
 import type { XdsResources } from '../../xds/resources.ts';
 import { secretsOf } from '../../xds/secret-references.ts';
-import { BLACK_HOLE_CLUSTER } from '../names.ts';
 import { typedConfig } from '../proto.ts';
 import { adsSource } from '../secrets.ts';
 import { TLS_TRANSPORT_SOCKET } from '../tls-context.ts';

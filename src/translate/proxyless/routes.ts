@@ -14,7 +14,7 @@ import {
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { durationMs } from '../../xds/match/duration.ts';
-import { BLACK_HOLE_CLUSTER } from '../names.ts';
+import { BLACK_HOLE_CLUSTER } from '../../xds/names.ts';
 import { FAULT_FILTER } from './listeners.ts';
 import type { Target } from './targets.ts';
 
