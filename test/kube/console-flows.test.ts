@@ -144,7 +144,7 @@ test('a pod’s refused call is on the Refused page with its reason and what wou
     await refusedCall('shop', engine, `${engine}.since.example`);
     const row = alice.locator('.list-row', { hasText: `${engine}.since.example:80` });
     await row.waitFor();
-    assert.match((await row.textContent())!, new RegExp(`refused.*shop/client-${engine}.*not allowed`));
+    assert.match((await row.textContent())!, new RegExp(`refused.*shop/client-${engine}.*not declared for this caller`));
     await row.click();
     const mend = alice.getByRole('region', { name: 'What would allow it' });
     await mend.getByText(`- ${engine}.since.example`).waitFor();
