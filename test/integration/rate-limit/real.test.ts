@@ -2,17 +2,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { freePort } from '../../../src/lib/free-port.ts';
-import { builtGoProgram } from '../../support/go-program.ts';
 import { folder } from '../dataplane/support.ts';
 import { startRedis } from '../redis.ts';
 import { needs } from '../tools.ts';
 import { ask, ENVOY, engines, startUpstream } from './engines.ts';
-
-const SERVICE = 'github.com/envoyproxy/ratelimit v1.4.1-0.20260122083618-3fb702589d36';
+import { builtRateLimitService } from './real-service.ts';
 
 const LIMITS = `
 domain: d
@@ -24,7 +22,7 @@ descriptors:
 
 /** Resolves with the port of its gRPC server. It ends with the test. */
 async function startService(t: TestContext): Promise<number> {
-  const program = builtGoProgram('ratelimit', readFileSync(join(import.meta.dirname, 'go/main.go'), 'utf8'), SERVICE);
+  const program = builtRateLimitService();
   const runtime = folder(t);
   mkdirSync(join(runtime, 'config'), { recursive: true });
   writeFileSync(join(runtime, 'config/limits.yaml'), LIMITS);
